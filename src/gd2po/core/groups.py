@@ -1,0 +1,168 @@
+"""Group statistics: the only home of epsilons and of the rules for degenerate groups.
+
+Inside, rollouts lie in *lanes*, the layout in which every reduction is one vectorised pass. Groups that arrive as
+consecutive blocks of one size (as trainers pass them) become (G, K, Q): a group is reduced over the first dimension,
+and its total broadcasts back without a copy. All other groups stay in (K, N) and are reduced by scattering. The
+rewards are the second dimension from the end in both, so that the rest of the code need not know which one it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import hardshrink
+
+STD_EPS = 1e-6
+"""Added to the standard deviation of a group before dividing by it (verl and the GD²PO code; TRL uses 1e-4)."""
+
+REWARD_DIM = -2
+"""The dimension of the rewards in the lane layout."""
+
+
+def compute_dtype(device: torch.device) -> torch.dtype:
+    """Float type used inside: float64, or float32 on devices that have no float64 (Apple's MPS)."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which rollout belongs to which group, ready for reductions without a loop over groups."""
+
+    num_rollouts: int
+    group_size: int | None
+    """Size of the groups where they are consecutive blocks of one size, else None."""
+    index: Tensor | None
+    """(N,) slot of each rollout's group where they are not, else None."""
+    num_slots: int
+    """Upper bound on the number of groups; the number itself where they are consecutive blocks of one size."""
+
+    @staticmethod
+    def from_ids(group_ids: Tensor) -> Groups:
+        """Groups of a vector of ids.
+
+        Args:
+            group_ids: (N,) integers, N > 0, any values in any order.
+        """
+        num_rollouts = group_ids.numel()
+        if group_ids.device.type != "cpu":
+            # As many slots as rollouts: empty slots cost little, whereas fetching the number of groups (or looking
+            # for consecutive blocks) would make the host wait for everything queued on the accelerator.
+            return Groups(num_rollouts, None, _dense_index(group_ids), num_rollouts)
+        group_size = _equal_block_size(group_ids)
+        if group_size is not None:
+            return Groups(num_rollouts, group_size, None, num_rollouts // group_size)
+        lowest, highest = (int(bound) for bound in group_ids.aminmax())
+        if highest - lowest < 4 * num_rollouts:  # the ids themselves will do; sorting costs more than empty slots
+            return Groups(num_rollouts, None, group_ids.long() - lowest, highest - lowest + 1)
+        index = _dense_index(group_ids)
+        return Groups(num_rollouts, None, index, int(index.max()) + 1)
+
+    def to_lanes(self, values: Tensor) -> Tensor:
+        """(N, K) -> (G, K, Q) or (K, N); (N,) -> (G, Q) or (N,)."""
+        if self.group_size is None:
+            return values.t().contiguous()
+        # One two-dimensional transposition: torch copies those block by block, several times faster than a permute.
+        lanes = values.reshape(self.num_slots, -1).t().contiguous()
+        return lanes.unflatten(0, (self.group_size, *values.shape[1:]))
+
+    def from_lanes(self, lanes: Tensor) -> Tensor:
+        """Undo `to_lanes`."""
+        if self.group_size is None:
+            return lanes.t().contiguous()
+        return lanes.flatten(0, -2).t().reshape(self.num_rollouts, *lanes.shape[1:-1])
+
+    def total(self, lanes: Tensor) -> Tensor:
+        """Sum over each group: one value per slot, (1, K, Q) or (K, slots)."""
+        if self.index is None:
+            return lanes.sum(0, keepdim=True)
+        slots = lanes.new_zeros(*lanes.shape[:-1], self.num_slots)
+        return slots.scatter_add_(-1, self.index.expand_as(lanes), lanes)
+
+    def largest(self, lanes: Tensor) -> Tensor:
+        """Largest of the non-negative `lanes` in each group: one value per slot, 0 in an empty one."""
+        if self.index is None:
+            return lanes.amax(0, keepdim=True)
+        slots = lanes.new_zeros(*lanes.shape[:-1], self.num_slots)
+        return slots.scatter_reduce_(-1, self.index.expand_as(lanes), lanes, "amax")
+
+    def spread(self, slots: Tensor) -> Tensor:
+        """One value per slot -> a tensor that broadcasts against the lanes."""
+        if self.index is None:
+            return slots
+        return slots.gather(-1, self.index.expand(*slots.shape[:-1], -1))
+
+
+def _equal_block_size(group_ids: Tensor) -> int | None:
+    """Size of the groups if all are consecutive blocks of one size and no id comes back later, else None."""
+    num_rollouts = group_ids.numel()
+    # argmax of a bool tensor is slow; the first difference is the first 1.
+    first_other = int((group_ids != group_ids[0]).to(torch.uint8).argmax())
+    group_size = first_other or num_rollouts
+    if num_rollouts % group_size != 0:
+        return None
+    blocks = group_ids.view(-1, group_size)
+    ids = blocks[:, 0]
+    if not torch.equal(blocks, ids[:, None].expand_as(blocks)):
+        return None
+    # Ascending ids, as trainers number their prompts, cannot repeat. Other orders pay for a sort, except single
+    # rollouts in disorder, which are likely a shuffled batch.
+    ascending = bool((ids[1:] > ids[:-1]).all())
+    if ascending or (group_size > 1 and ids.unique().numel() == ids.numel()):
+        return group_size
+    return None
+
+
+def _dense_index(group_ids: Tensor) -> Tensor:
+    """(N,) groups numbered 0, 1, ... in the order of their ids, without fetching their number."""
+    sorted_ids, order = torch.sort(group_ids)
+    starts = torch.zeros_like(sorted_ids, dtype=torch.int64)
+    starts[1:] = sorted_ids[1:] != sorted_ids[:-1]
+    index = torch.empty_like(starts)
+    index[order] = starts.cumsum(0)
+    return index
+
+
+def standardise(
+    lanes: Tensor,
+    applies: Tensor | None,
+    groups: Groups,
+    *,
+    scale_rewards: bool,
+    rounding_eps: float,
+) -> Tensor:
+    """Rewards standardised inside their groups: `(r - mean) / (std + 1e-6)`, std unbiased.
+
+    Everything is computed on rewards divided by the largest magnitude of their group. That makes the rule for
+    rounding noise (`|r - mean| <= eps max|r|` is at the mean) a comparison with one number, and no finite reward
+    overflows when squared.
+
+    Args:
+        lanes: rewards in the lane layout, in the dtype to compute in; anything finite where a reward does not apply.
+        applies: 1 where the reward applies and 0 where not, in the shape of `lanes`; None if all apply.
+        groups: the groups of the lanes.
+        scale_rewards: divide by the standard deviation.
+        rounding_eps: machine epsilon of the dtype in which the rewards came.
+
+    Returns:
+        The reward advantages in the lane layout. 0 where a reward does not apply, and in groups with fewer than two
+        rollouts to which it does.
+    """
+    if applies is None:
+        count = groups.total(torch.ones_like(lanes[..., :1, :]))
+        unit = lanes.clone()
+    else:
+        count = groups.total(applies)
+        unit = lanes * applies
+    # In place from here on: memory fresh from the system costs several times the arithmetic.
+    largest = groups.largest(unit.abs()).clamp_min_(torch.finfo(unit.dtype).tiny)
+    unit /= groups.spread(largest)
+    deviation = unit.sub_(groups.spread(groups.total(unit) / count.clamp(min=1)))
+    if applies is not None:
+        deviation *= applies
+    centred = hardshrink(deviation, rounding_eps)
+    if not scale_rewards:
+        return centred.mul_(groups.spread(largest))
+    variance = groups.total(deviation.square_()) / (count - 1).clamp_min_(1)
+    return centred.div_(groups.spread(variance.sqrt_() + STD_EPS / largest))
