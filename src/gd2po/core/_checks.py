@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import torch
 from torch import Tensor
 
+from gd2po.core.groups import compute_dtype
 from gd2po.errors import InvalidInputError, InvalidTypeError
 
+FLOAT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
-def check_rewards(rewards: Tensor) -> tuple[Tensor, bool]:
-    """The rewards as a floating-point (N, K) matrix, and whether any of them does not apply (NaN)."""
+
+def check_rewards(rewards: Tensor) -> Tensor:
+    """The rewards as a floating-point (N, K) matrix; `check_values` looks at what is in it."""
     rewards = _as_tensor(rewards, "rewards")
     if rewards.ndim != 2:
         raise InvalidInputError(
@@ -23,37 +27,32 @@ def check_rewards(rewards: Tensor) -> tuple[Tensor, bool]:
         raise InvalidInputError(
             f"`rewards` needs at least one rollout and one reward: got shape {tuple(rewards.shape)}."
         )
-    if not rewards.is_floating_point():
-        if rewards.is_complex():
-            raise InvalidTypeError(f"`rewards` needs real numbers: got {rewards.dtype}.")
+    if not rewards.is_floating_point() and not rewards.is_complex():
         rewards = rewards.to(torch.get_default_dtype())
-    rewards = rewards.detach()
-    # One pass, one synchronisation: the largest magnitude is finite unless there is a NaN or an infinity.
-    if math.isfinite(float(rewards.abs().max())):
-        return rewards, False
-    infinite = rewards.isinf().nonzero()
-    if infinite.numel():
-        row, reward = infinite[0].tolist()
-        raise InvalidInputError(
-            f"`rewards` needs finite numbers: row {row}, reward {reward} is {float(rewards[row, reward])}. Clip it, or "
-            "write NaN where the reward does not apply."
+    if rewards.dtype not in FLOAT_DTYPES:
+        raise InvalidTypeError(
+            f"`rewards` needs real numbers of 16, 32 or 64 bits: got {rewards.dtype}. Convert them, say with .float()."
         )
-    return rewards, True
+    return rewards.detach()
 
 
 def check_group_ids(group_ids: Tensor, rewards: Tensor) -> Tensor:
-    """The group ids as an (N,) integer vector on the device of the rewards."""
+    """The group ids as an (N,) int64 vector on the device of the rewards."""
     group_ids = _as_tensor(group_ids, "group_ids")
     if group_ids.is_floating_point() or group_ids.is_complex() or group_ids.dtype == torch.bool:
         raise InvalidTypeError(f"`group_ids` needs integers: got {group_ids.dtype}.")
-    return _check_rows(group_ids, "group_ids", "id", rewards).to(rewards.device)
+    _check_rows(group_ids, "group_ids", "id", rewards)
+    return _move(group_ids, rewards.device, torch.int64)
 
 
 def check_reward_weights(reward_weights: Tensor | Sequence[float] | None, rewards: Tensor) -> Tensor | None:
-    """The weights as a (K,) vector in the dtype to compute in; None for all 1."""
+    """The weights as a (K,) vector on the device of the rewards, in the dtype to compute in; None for all 1."""
     if reward_weights is None:
         return None
-    weights = _as_tensor(reward_weights, "reward_weights").detach()
+    # Numbers of Python are 64 bits wide: torch's default dtype would round a weight of 0.1 to 32.
+    weights = _as_tensor(reward_weights, "reward_weights", torch.float64).detach()
+    if weights.is_complex():
+        raise InvalidTypeError(f"`reward_weights` needs real numbers: got {weights.dtype}.")
     if weights.shape != (rewards.shape[1],):
         raise InvalidInputError(
             f"`reward_weights` needs one weight per reward: expected shape ({rewards.shape[1]},), got "
@@ -64,11 +63,11 @@ def check_reward_weights(reward_weights: Tensor | Sequence[float] | None, reward
         raise InvalidInputError(
             f"`reward_weights` needs finite numbers: got {values}. A weight of 0 leaves a reward out."
         )
-    return weights
+    return _move(weights, rewards.device, compute_dtype(rewards.device))
 
 
 def check_token_counts(token_counts: Tensor | None, whitening: str, rewards: Tensor) -> Tensor | None:
-    """The token counts as an (N,) vector where the whitening needs them, else None."""
+    """The token counts as an (N,) vector, like the weights, where the whitening needs them; else None."""
     if whitening != "tokens":
         return None
     if token_counts is None:
@@ -76,10 +75,33 @@ def check_token_counts(token_counts: Tensor | None, whitening: str, rewards: Ten
             "`token_counts` is needed for whitening='tokens': pass the completion tokens of each rollout, (N,), or "
             "use whitening='rollouts'."
         )
-    counts = _check_rows(_as_tensor(token_counts, "token_counts"), "token_counts", "count", rewards)
-    if not bool(((counts >= 0) & counts.isfinite()).all()):
-        raise InvalidInputError("`token_counts` needs finite numbers of at least 0: some are negative or not finite.")
-    return counts.to(rewards.device)
+    counts = _as_tensor(token_counts, "token_counts")
+    if counts.is_complex():
+        raise InvalidTypeError(f"`token_counts` needs real numbers: got {counts.dtype}.")
+    _check_rows(counts, "token_counts", "count", rewards)
+    return _move(counts.detach(), rewards.device, compute_dtype(rewards.device))
+
+
+def check_values(rewards: Tensor, token_counts: Tensor | None = None) -> bool:
+    """Whether some reward does not apply (NaN), after a look at all values that makes an accelerator wait only once."""
+    dtype = compute_dtype(rewards.device)
+    magnitude = rewards.abs()
+    extremes = [magnitude.max(), magnitude.nan_to_num_(nan=0.0, posinf=math.inf).max()]
+    if token_counts is not None:
+        extremes += token_counts.aminmax()
+    largest_or_nan, largest, *count_range = torch.stack([value.to(dtype) for value in extremes]).tolist()
+    if largest == math.inf:
+        row, reward = rewards.isinf().nonzero()[0].tolist()
+        raise InvalidInputError(
+            f"`rewards` needs finite numbers: row {row}, reward {reward} is {float(rewards[row, reward])}. Clip it, or "
+            "write NaN where the reward does not apply."
+        )
+    if count_range and not 0 <= count_range[0] <= count_range[1] < math.inf:  # NaN fails the comparison
+        raise InvalidInputError(
+            f"`token_counts` needs finite numbers of at least 0: got some between {count_range[0]:g} and "
+            f"{count_range[1]:g}. Count the tokens of each completion, 0 for an empty one."
+        )
+    return math.isnan(largest_or_nan)
 
 
 def check_choice(value: str, name: str, choices: Sequence[str]) -> None:
@@ -88,28 +110,34 @@ def check_choice(value: str, name: str, choices: Sequence[str]) -> None:
         raise InvalidInputError(f"`{name}` must be one of {', '.join(map(repr, choices))}: got {value!r}.")
 
 
-def check_range(value: float, name: str, low: float, high: float) -> None:
-    """Raise unless the value lies between the bounds, both included."""
-    if isinstance(value, str) or not low <= value <= high:  # NaN fails the comparison
-        raise InvalidInputError(f"`{name}` must lie in [{low:g}, {high:g}]: got {value!r}.")
+def check_range(value: float, name: str, low: float, high: float, otherwise: str = "") -> None:
+    """Raise unless the value is a number between the bounds, both included."""
+    if not isinstance(value, Real) or not low <= value <= high:  # NaN fails the comparison
+        raise InvalidInputError(f"`{name}` must be a number in [{low:g}, {high:g}]{otherwise}: got {value!r}.")
 
 
-def _as_tensor(values: object, name: str) -> Tensor:
+def _as_tensor(values: object, name: str, dtype: torch.dtype | None = None) -> Tensor:
+    """The tensor itself, or one of the dtype made from numbers."""
     if isinstance(values, Tensor):
         return values
     try:
-        return torch.as_tensor(values)
+        return torch.as_tensor(values, dtype=dtype)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidTypeError(
-            f"`{name}` must be a tensor, or numbers that torch.as_tensor accepts: got {type(values).__name__} ({error})."
+            f"`{name}` must be a tensor, or numbers that torch.as_tensor takes: got {type(values).__name__} ({error})."
         ) from error
 
 
-def _check_rows(values: Tensor, name: str, item: str, rewards: Tensor) -> Tensor:
+def _check_rows(values: Tensor, name: str, item: str, rewards: Tensor) -> None:
     if values.ndim != 1:
         raise InvalidInputError(f"`{name}` needs one dimension, (rollouts,): got shape {tuple(values.shape)}.")
     if len(values) != len(rewards):
         raise InvalidInputError(
-            f"`{name}` needs one {item} per rollout: expected {len(rewards)} (the rows of `rewards`), got {len(values)}."
+            f"`{name}` needs one {item} per rollout: expected {len(rewards)} (the rows of `rewards`), "
+            f"got {len(values)}."
         )
-    return values
+
+
+def _move(values: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    # A blocking copy to an accelerator waits for all that is queued there; one to the host has to wait.
+    return values.to(device, dtype, non_blocking=device.type != "cpu")

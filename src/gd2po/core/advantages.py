@@ -17,15 +17,22 @@ from gd2po.core.conflicts import (
     paired_conflict_mask,
 )
 from gd2po.core.diagnostics import correlation
-from gd2po.core.groups import REWARD_DIM, Groups, compute_dtype, standardise
+from gd2po.core.groups import REWARD_DIM, STD_EPS, Groups, compute_dtype, standardise
 from gd2po.core.whitening import whiten
 
 Filtering = Literal["none", "hard", "snr"]
 Whitening = Literal["rollouts", "tokens", "none"]
 ConflictPairs = Literal["all", "correlated"]
 
+CORRELATION_TOLERANCE = 1e-6
+"""A correlation this close to the minimum is at it and not above: balanced scores give exactly 0 up to rounding, and
+rounding must not decide whether their conflicts count."""
 
-@dataclass(frozen=True)
+HEADROOM = 2.0**-10
+"""Rewards are added up at this scale, so that a few near the largest float do not overflow. A power of two: exact."""
+
+
+@dataclass(frozen=True, eq=False)
 class AdvantageResult:
     """Advantages and how they came about. N rollouts, K rewards; floats in the dtype of the rewards."""
 
@@ -45,7 +52,7 @@ class AdvantageResult:
     """The threshold as used: 0 without a filter, 1 for the hard one, the one found for "auto"."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Batch:
     """A checked batch in the lane layout of `groups`, in the dtype to compute in."""
 
@@ -54,23 +61,38 @@ class _Batch:
     lanes: Tensor
     applies: Tensor | None
     weights: Tensor | None
+    token_counts: Tensor | None
 
     @staticmethod
     def from_input(
-        rewards: Tensor, group_ids: Tensor, reward_weights: Tensor | Sequence[float] | None
+        rewards: Tensor,
+        group_ids: Tensor,
+        reward_weights: Tensor | Sequence[float] | None,
+        whitening: Whitening = "none",
+        token_counts: Tensor | None = None,
     ) -> _Batch:
-        rewards, has_missing = _checks.check_rewards(rewards)
-        groups = Groups.from_ids(_checks.check_group_ids(group_ids, rewards))
-        dtype = compute_dtype(rewards.device)
+        _checks.check_choice(whitening, "whitening", ("rollouts", "tokens", "none"))
+        rewards = _checks.check_rewards(rewards)
+        group_ids = _checks.check_group_ids(group_ids, rewards)
         weights = _checks.check_reward_weights(reward_weights, rewards)
-        if weights is not None:
-            weights = weights.to(rewards.device, dtype)[:, None]
+        counts = _checks.check_token_counts(token_counts, whitening, rewards)
+        has_missing = _checks.check_values(rewards, counts)
+
+        groups = Groups.from_ids(group_ids)
+        dtype = compute_dtype(rewards.device)
         lanes = groups.to_lanes(rewards).to(dtype)
         applies = None
         if has_missing:
             applies = lanes.isnan().logical_not_().to(dtype)
             lanes = lanes.nan_to_num(nan=0.0)
-        return _Batch(rewards, groups, lanes, applies, weights)
+        return _Batch(
+            rewards=rewards,
+            groups=groups,
+            lanes=lanes,
+            applies=applies,
+            weights=None if weights is None else weights[:, None],
+            token_counts=None if counts is None else groups.to_lanes(counts),
+        )
 
     def weigh(self, values: Tensor) -> Tensor:
         return values if self.weights is None else values * self.weights
@@ -126,7 +148,7 @@ def grpo_advantages(
     """
     batch = _Batch.from_input(rewards, group_ids, reward_weights)
     present = batch.any_applies()
-    weighted_sum = batch.weigh(batch.lanes).sum(REWARD_DIM, keepdim=True)
+    weighted_sum = batch.weigh(batch.lanes * HEADROOM).sum(REWARD_DIM, keepdim=True)
     applies = None if batch.applies is None else present.to(batch.lanes.dtype).unsqueeze(REWARD_DIM)
     advantages = standardise(
         weighted_sum,
@@ -134,7 +156,10 @@ def grpo_advantages(
         batch.groups,
         scale_rewards=scale_rewards,
         rounding_eps=torch.finfo(batch.rewards.dtype).eps,
+        std_eps=STD_EPS * HEADROOM,
     ).squeeze(REWARD_DIM)
+    if not scale_rewards:
+        advantages = advantages / HEADROOM
     reward_advantages = batch.standardise(scale_rewards)
     weighted = batch.weigh(reward_advantages)
     return _result(
@@ -186,7 +211,8 @@ def gdpo_advantages(
         GDPO (arXiv:2601.05242).
 
     Deviations:
-        A group of one rollout gets 0 (verl passes its raw score on). TRL's `normalize_then_sum` has epsilon 1e-4.
+        A group of one rollout adds 0 before whitening (verl passes its raw score on). TRL's `normalize_then_sum` has
+        epsilon 1e-4.
     """
     return gd2po_advantages(
         rewards,
@@ -220,7 +246,8 @@ def gd2po_advantages(
 
     With `y_k = weight_k z_k`, z_k the reward standardised inside its group: a rollout conflicts when some y_k is
     positive and some negative, and its agreement score is `snr = |sum_k y_k| / (sum_k |y_k| + snr_eps)`. What is kept
-    gets `s = keep_ratio * sum_k y_k` and is whitened, what is dropped gets 0.
+    gets `s = keep_ratio * sum_k y_k` and is whitened, what is dropped gets 0. Whitening moves the mean, so a rollout
+    whose rewards all lie at the means of its group is not left at 0.
 
     Args:
         rewards: (N, K) score of each rollout under each reward, each in its own unit. NaN: the reward does not apply.
@@ -266,15 +293,13 @@ def gd2po_advantages(
         and the penalty pull in opposite ways.
     """
     _checks.check_choice(filtering, "filtering", ("none", "hard", "snr"))
-    _checks.check_choice(whitening, "whitening", ("rollouts", "tokens", "none"))
     _checks.check_choice(conflict_pairs, "conflict_pairs", ("all", "correlated"))
     if snr_threshold != "auto":
-        _checks.check_range(snr_threshold, "snr_threshold", 0, 1)
+        _checks.check_range(snr_threshold, "snr_threshold", 0, 1, otherwise=" or 'auto'")
     _checks.check_range(snr_eps, "snr_eps", 0, 1)
     _checks.check_range(min_retained, "min_retained", 0, 1)
     _checks.check_range(min_correlation, "min_correlation", -1, 1)
-    batch = _Batch.from_input(rewards, group_ids, reward_weights)
-    token_counts = _checks.check_token_counts(token_counts, whitening, batch.rewards)
+    batch = _Batch.from_input(rewards, group_ids, reward_weights, whitening, token_counts)
 
     reward_advantages = batch.standardise(scale_rewards)
     weighted = batch.weigh(reward_advantages)
@@ -286,10 +311,9 @@ def gd2po_advantages(
 
     threshold = {"none": 0.0, "hard": 1.0, "snr": snr_threshold}[filtering]
     if threshold == "auto":
-        from_lanes = batch.groups.from_lanes
-        arguments = (from_lanes(weighted), from_lanes(conflicts), from_lanes(snr))
-        threshold = float(largest_retaining_threshold(*arguments, min_retained=min_retained))
-    dropped = conflicts if filtering == "hard" else conflicts & (snr < threshold)
+        threshold = largest_retaining_threshold(weighted, conflicts, snr, min_retained, REWARD_DIM)
+    # Where one reward outweighs another beyond the precision of floats, the score of a conflict rounds to 1.
+    dropped = conflicts if threshold == 1 else conflicts & (snr < threshold)
     present = batch.any_applies()
     keep = present & ~dropped
     keep_ratio = _keep_ratio(batch, keep, present)
@@ -298,8 +322,7 @@ def gd2po_advantages(
     if query_reweighting:
         combined = combined * keep_ratio
     if whitening != "none":
-        counts = None if token_counts is None else batch.groups.to_lanes(token_counts.to(combined.dtype))
-        combined = whiten(combined, keep, counts)
+        combined = whiten(combined, keep, batch.token_counts)
     return _result(
         batch,
         advantages=combined,
@@ -314,17 +337,17 @@ def gd2po_advantages(
 
 def _correlated_conflicts(batch: _Batch, weighted: Tensor, min_correlation: float) -> Tensor:
     """Lanes without rewards: the conflicts between rewards that normally agree."""
-    rows = batch.groups.from_lanes(weighted)
-    applies = None if batch.applies is None else batch.groups.from_lanes(batch.applies) > 0
-    pairs = correlation(rows, applies) > min_correlation  # NaN, for a reward without signal, is not above anything
-    return batch.groups.to_lanes(paired_conflict_mask(rows, pairs))
+    # NaN, for a reward without signal, is not above anything.
+    pairs = correlation(weighted, batch.applies, REWARD_DIM) > min_correlation + CORRELATION_TOLERANCE
+    return paired_conflict_mask(weighted, pairs, REWARD_DIM)
 
 
 def _keep_ratio(batch: _Batch, keep: Tensor, present: Tensor) -> Tensor:
     """Lanes without rewards: kept rollouts / rollouts to which a reward applies, per group."""
     dtype = batch.lanes.dtype
     kept, size = batch.groups.total(keep.to(dtype)), batch.groups.total(present.to(dtype))
-    return batch.groups.spread(kept / size.clamp_min_(1)).expand_as(keep)
+    ratio = batch.groups.spread(kept / size.clamp_min_(1))
+    return ratio.expand_as(keep).contiguous()  # callers may write into results, so no element stands for several
 
 
 def _result(

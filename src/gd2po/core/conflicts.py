@@ -61,55 +61,66 @@ def agreement_snr(weighted: Tensor, snr_eps: float = 1e-8, dim: int = -1) -> Ten
     return torch.where(conflict_mask(weighted, dim), quotient, 1.0)
 
 
-def paired_conflict_mask(weighted: Tensor, pairs: Tensor) -> Tensor:
+def paired_conflict_mask(weighted: Tensor, pairs: Tensor, dim: int = -1) -> Tensor:
     """Mask of the rollouts in which two rewards of the given pairs have opposite signs.
 
     Args:
-        weighted: (N, K) weighted reward advantages y.
+        weighted: weighted reward advantages y, (N, K) or any shape with the rewards in `dim`.
         pairs: (K, K) bool, symmetric: the pairs that count.
+        dim: dimension of the rewards.
 
     Returns:
-        (N,) bool.
+        Bool, the shape of `weighted` without `dim`: (N,).
 
     Example:
         >>> everything_but_01 = torch.tensor([[0, 0, 1], [0, 0, 1], [1, 1, 0]]).bool()
         >>> paired_conflict_mask(torch.tensor([[1.0, -1.0, 0.0], [1.0, 0.0, -1.0]]), everything_but_01)
         tensor([False,  True])
     """
-    positive = (weighted > SIGN_TOLERANCE).to(weighted.dtype)
-    negative = (weighted < -SIGN_TOLERANCE).to(weighted.dtype)
-    return ((positive @ pairs.to(weighted.dtype)) * negative).sum(1) > 0
+    lanes = weighted.movedim(dim, -2)
+    # float32 counts the partners of a reward exactly and needs half the memory.
+    positive = (lanes > SIGN_TOLERANCE).float()
+    negative = (lanes < -SIGN_TOLERANCE).float()
+    return (pairs.float() @ positive).mul_(negative).amax(-2) > 0
 
 
-def largest_retaining_threshold(weighted: Tensor, conflicts: Tensor, snr: Tensor, min_retained: float) -> Tensor:
+def largest_retaining_threshold(
+    weighted: Tensor, conflicts: Tensor, snr: Tensor, min_retained: float, dim: int = -1
+) -> float:
     """Largest threshold on the grid 0, 0.02, ..., 1 at which every reward keeps enough of its signal.
 
     Enough: `sum over kept |y_k| >= min_retained * sum over all |y_k|`, and the same over the negative y_k alone. A
-    reward without any signal has none to lose and sets no limit.
+    reward without any signal has none to lose and sets no limit. A threshold of 1 drops every conflict.
 
     Args:
-        weighted: (N, K) weighted reward advantages y.
-        conflicts: (N,) bool, the rollouts that a threshold above their score drops.
-        snr: (N,) agreement scores.
+        weighted: weighted reward advantages y, (N, K) or any shape with the rewards in `dim`.
+        conflicts: bool, the shape of `weighted` without `dim`: the rollouts that a threshold above their score drops.
+        snr: agreement scores in [0, 1], the shape of `conflicts`.
         min_retained: share to keep, in [0, 1].
+        dim: dimension of the rewards.
 
     Returns:
-        A tensor without dimensions.
+        The threshold: the one number that has to be fetched from an accelerator.
 
     Example:
         >>> weighted = torch.tensor([[2.0, -1.0], [1.0, 1.0], [-3.0, 0.0]])
         >>> snr = agreement_snr(weighted)
         >>> largest_retaining_threshold(weighted, conflict_mask(weighted), snr, min_retained=0.5)
-        tensor(0.3200, dtype=torch.float64)
+        0.32
     """
-    grid = torch.arange(THRESHOLD_STEPS + 1, dtype=snr.dtype, device=snr.device) / THRESHOLD_STEPS
-    magnitude = torch.cat([weighted.abs(), weighted.clamp(max=0).abs()], dim=1)
-    # A conflict is dropped from the first threshold above its score on: bin it there, then add up along the grid.
-    first_dropped = torch.bucketize(snr, grid, right=True)
-    lost = magnitude.new_zeros(THRESHOLD_STEPS + 2, magnitude.shape[1])
-    lost.index_add_(0, first_dropped, magnitude * conflicts[:, None])
-    lost = lost.cumsum(0)[: THRESHOLD_STEPS + 1]
-    allowed = (1 - min_retained + RETAINED_TOLERANCE) * magnitude.sum(0)
-    acceptable = (lost <= allowed).all(1)
+    lanes = weighted.movedim(dim, -2)
+    num_rewards = lanes.shape[-2]
+    # A conflict is lost from the first grid point above its score on: collect it there, and add up along the grid.
+    # The product may round across a grid point, so its neighbours decide. The last bin is never lost.
+    below = (snr * THRESHOLD_STEPS).floor_()
+    first_lost = below + (below / THRESHOLD_STEPS <= snr) + ((below + 1) / THRESHOLD_STEPS <= snr)
+    bins = torch.where(conflicts, first_lost.clamp_(max=THRESHOLD_STEPS), THRESHOLD_STEPS + 1).long()
+    index = bins.unsqueeze(-2).expand_as(lanes)
+    empty = lanes.new_zeros(*lanes.shape[:-1], THRESHOLD_STEPS + 2)
+    magnitude = empty.scatter_add(-1, index, lanes.abs()).reshape(-1, num_rewards, THRESHOLD_STEPS + 2).sum(0)
+    net = empty.scatter_add(-1, index, lanes).reshape(-1, num_rewards, THRESHOLD_STEPS + 2).sum(0)
+    lost = torch.cat([magnitude, (magnitude - net) / 2]).cumsum(1)
+    allowed = (1 - min_retained + RETAINED_TOLERANCE) * lost[:, -1:]
+    acceptable = (lost[:, :-1] <= allowed).all(0)
     # What is lost only grows with the threshold, and at 0 nothing is lost, so the count is the last one's place.
-    return grid[acceptable.sum() - 1]
+    return (int(acceptable.sum()) - 1) / THRESHOLD_STEPS

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gd2po.core import _checks
 from gd2po.core.conflicts import SIGN_TOLERANCE
 from gd2po.core.groups import Groups, compute_dtype
 from gd2po.errors import InvalidInputError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gd2po.core.advantages import AdvantageResult
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BatchDiagnostics:
     """Conflicts of one batch and what the method did about them. Tensors in the dtype to compute in."""
 
@@ -104,14 +105,15 @@ def alignment(reward_advantages: Tensor, advantages: Tensor) -> Tensor:
     return (reward_advantages * advantages[:, None]).mean(0)
 
 
-def correlation(reward_advantages: Tensor, applies: Tensor | None = None) -> Tensor:
+def correlation(reward_advantages: Tensor, applies: Tensor | None = None, dim: int = -1) -> Tensor:
     """In-group correlation of each pair of rewards: mean of `z_j z_k` over the product of their root mean squares.
 
     Only rollouts to which both rewards apply count. The advantages have mean 0 in every group already.
 
     Args:
-        reward_advantages: (N, K) z; 0 where a reward does not apply.
-        applies: (N, K) bool; None if every reward applies to every rollout.
+        reward_advantages: z, (N, K) or any shape with the rewards in `dim`; 0 where a reward does not apply.
+        applies: the shape of `reward_advantages`, bool; None if every reward applies to every rollout.
+        dim: dimension of the rewards.
 
     Returns:
         (K, K) in [-1, 1], symmetric; NaN where one of the two has no signal in the rollouts they share.
@@ -121,10 +123,15 @@ def correlation(reward_advantages: Tensor, applies: Tensor | None = None) -> Ten
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    products = reward_advantages.T @ reward_advantages
-    squares = reward_advantages.square()
-    power = squares.T @ (torch.ones_like(squares) if applies is None else applies.to(squares.dtype))
-    return products / (power * power.T).sqrt()
+    lanes = reward_advantages.movedim(dim, -2)
+    num_rewards = lanes.shape[-2]
+    products = (lanes @ lanes.mT).reshape(-1, num_rewards, num_rewards).sum(0)
+    if applies is None:
+        power = products.diagonal()[:, None]
+    else:
+        shared = applies.movedim(dim, -2).to(lanes.dtype)
+        power = (lanes.square() @ shared.mT).reshape(-1, num_rewards, num_rewards).sum(0)
+    return products / (power * power.mT).sqrt()
 
 
 def pairwise_conflict_rate(weighted: Tensor) -> Tensor:
@@ -182,7 +189,7 @@ def zero_signal_group_rate(weighted: Tensor, group_ids: Tensor) -> Tensor:
     """
     groups = Groups.from_ids(group_ids)
     strongest = groups.to_lanes(weighted.abs().amax(1))
-    with_signal = (groups.largest(strongest) > 0).sum()
+    with_signal = (groups.largest(strongest) > 0).sum(dtype=weighted.dtype)
     return 1 - with_signal / (groups.total(torch.ones_like(strongest)) > 0).sum()
 
 
@@ -225,13 +232,18 @@ def diagnose_batch(
 
     Args:
         rewards: (N, K) the rewards that `result` was computed from; NaN where a reward does not apply. Rollouts to
-            which no reward applies are left out of every share and mean.
-        group_ids: (N,) their groups.
+            which no reward applies are left out of every share and mean of rollouts.
+        group_ids: (N,) their groups. One to which no reward applies is a group without signal.
         result: what an advantage function returned for them.
         reward_weights: (K,) the weights it was given.
 
     Returns:
-        A `BatchDiagnostics`. Nothing is fetched from an accelerator.
+        A `BatchDiagnostics`; NaN where nothing is left to take a share or mean of. Nothing is fetched from an
+        accelerator, except weights that live there.
+
+    Raises:
+        InvalidInputError: wrong shapes or lengths, or a `result` of other rewards (a ValueError).
+        InvalidTypeError: something that is not a tensor of numbers (a TypeError).
 
     Example:
         >>> from gd2po import gd2po_advantages
@@ -240,12 +252,19 @@ def diagnose_batch(
         >>> diagnose_batch(rewards, group_ids, gd2po_advantages(rewards, group_ids)).conflict_rate
         tensor(0.5000, dtype=torch.float64)
     """
-    dtype = compute_dtype(result.advantages.device)
+    rewards = _checks.check_rewards(rewards)
+    group_ids = _checks.check_group_ids(group_ids, rewards)
+    weights = _checks.check_reward_weights(reward_weights, rewards)
+    if result.reward_advantages.shape != rewards.shape:
+        raise InvalidInputError(
+            f"`result` must come from these `rewards`: expected advantages of shape {tuple(rewards.shape)}, got "
+            f"{tuple(result.reward_advantages.shape)}."
+        )
+    dtype = compute_dtype(rewards.device)
     reward_advantages = result.reward_advantages.to(dtype)
     advantages = result.advantages.to(dtype)
-    weights = torch.ones(rewards.shape[1], dtype=dtype, device=rewards.device)
-    if reward_weights is not None:
-        weights = torch.as_tensor(reward_weights).to(rewards.device, dtype)
+    if weights is None:
+        weights = torch.ones(rewards.shape[1], dtype=dtype, device=rewards.device)
     weighted = reward_advantages * weights
     applies = rewards.isnan().logical_not_()
     present = (applies & (weights != 0)).any(1).to(dtype)
@@ -258,7 +277,7 @@ def diagnose_batch(
         keep_ratio_mean=(result.keep_ratio.to(dtype) * present).sum() / size,
         snr_mean=(result.snr.to(dtype) * present).sum() / size,
         cancellation=cancellation(weighted),
-        zero_signal_group_rate=zero_signal_group_rate(weighted, group_ids.to(rewards.device)),
+        zero_signal_group_rate=zero_signal_group_rate(weighted, group_ids),
         retained=retained(weighted, result.keep_mask),
         retained_negative=retained_negative(weighted, result.keep_mask),
         alignment=alignment(reward_advantages, advantages) * per_present,

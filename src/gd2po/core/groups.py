@@ -65,7 +65,7 @@ class Groups:
             return values.t().contiguous()
         # One two-dimensional transposition: torch copies those block by block, several times faster than a permute.
         lanes = values.reshape(self.num_slots, -1).t().contiguous()
-        return lanes.unflatten(0, (self.group_size, *values.shape[1:]))
+        return lanes.view(self.group_size, *values.shape[1:], self.num_slots)
 
     def from_lanes(self, lanes: Tensor) -> Tensor:
         """Undo `to_lanes`."""
@@ -109,7 +109,7 @@ def _equal_block_size(group_ids: Tensor) -> int | None:
     # Ascending ids, as trainers number their prompts, cannot repeat. Other orders pay for a sort, except single
     # rollouts in disorder, which are likely a shuffled batch.
     ascending = bool((ids[1:] > ids[:-1]).all())
-    if ascending or (group_size > 1 and ids.unique().numel() == ids.numel()):
+    if ascending or (group_size > 1 and bool((ids.sort().values.diff() != 0).all())):
         return group_size
     return None
 
@@ -131,6 +131,7 @@ def standardise(
     *,
     scale_rewards: bool,
     rounding_eps: float,
+    std_eps: float = STD_EPS,
 ) -> Tensor:
     """Rewards standardised inside their groups: `(r - mean) / (std + 1e-6)`, std unbiased.
 
@@ -139,25 +140,22 @@ def standardise(
     overflows when squared.
 
     Args:
-        lanes: rewards in the lane layout, in the dtype to compute in; anything finite where a reward does not apply.
+        lanes: rewards in the lane layout, in the dtype to compute in; 0 where a reward does not apply.
         applies: 1 where the reward applies and 0 where not, in the shape of `lanes`; None if all apply.
         groups: the groups of the lanes.
         scale_rewards: divide by the standard deviation.
         rounding_eps: machine epsilon of the dtype in which the rewards came.
+        std_eps: added to the standard deviation.
 
     Returns:
         The reward advantages in the lane layout. 0 where a reward does not apply, and in groups with fewer than two
         rollouts to which it does.
     """
-    if applies is None:
-        count = groups.total(torch.ones_like(lanes[..., :1, :]))
-        unit = lanes.clone()
-    else:
-        count = groups.total(applies)
-        unit = lanes * applies
-    # In place from here on: memory fresh from the system costs several times the arithmetic.
-    largest = groups.largest(unit.abs()).clamp_min_(torch.finfo(unit.dtype).tiny)
-    unit /= groups.spread(largest)
+    count = groups.total(torch.ones_like(lanes[..., :1, :]) if applies is None else applies)
+    # In place wherever possible: memory fresh from the system costs several times the arithmetic.
+    unit = lanes.abs()
+    largest = groups.largest(unit).clamp_min_(torch.finfo(unit.dtype).tiny)
+    torch.div(lanes, groups.spread(largest), out=unit)
     deviation = unit.sub_(groups.spread(groups.total(unit) / count.clamp(min=1)))
     if applies is not None:
         deviation *= applies
@@ -165,4 +163,4 @@ def standardise(
     if not scale_rewards:
         return centred.mul_(groups.spread(largest))
     variance = groups.total(deviation.square_()) / (count - 1).clamp_min_(1)
-    return centred.div_(groups.spread(variance.sqrt_() + STD_EPS / largest))
+    return centred.div_(groups.spread(variance.sqrt_() + std_eps / largest))

@@ -44,6 +44,9 @@ def whiten(values: Tensor, keep_mask: Tensor, token_counts: Tensor | None = None
     enough = total > 1
     total = torch.where(enough, total, 2.0)
     denominator = total if token_counts is None else total + TOKEN_TOTAL_EPS
-    deviation = values - (weights * values).sum() / denominator
+    deviation = (values - (weights * values).sum() / denominator) * keep_mask
+    # At the scale of the largest deviation, since the squares of huge ones would overflow.
+    largest = deviation.abs().max().clamp_min(1)
+    deviation = deviation / largest
     variance = (weights * deviation * deviation).sum() / denominator * (total / (total - 1))
-    return deviation * (torch.rsqrt(variance + VARIANCE_EPS) * enough) * keep_mask
+    return deviation * (torch.rsqrt(variance + VARIANCE_EPS / largest / largest) * enough)

@@ -1,0 +1,76 @@
+# make train   from a fresh clone: set up .venv, train the built-in policy with GD²PO
+# make test    from a fresh clone: set up .venv, run the default tests
+#
+# PYTHON       the interpreter to make .venv with (3.10 or newer)
+# VENV         where the environment lies
+# TORCH_INDEX  package index to install torch from. Without it pip's own sources decide, which on Linux means a build
+#              with CUDA. Without a GPU: make train TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := $(VENV)/.ready
+READY_DEV := $(VENV)/.ready-dev
+
+.PHONY: help train test test-slow check lint types imports format bench clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+	@echo "make test-slow  the slower tests: real models and runs of minutes"
+	@echo "make check      lint, types and import rules"
+	@echo "make bench      the speed benchmarks"
+	@echo "make format     format the code"
+
+train: $(READY)
+	$(BIN)/gd2po train
+
+test: $(READY_DEV)
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(READY_DEV)
+	$(BIN)/pytest -m slow
+
+check: lint types imports
+
+lint: $(READY_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY_DEV)
+	$(BIN)/mypy
+
+imports: $(READY_DEV)
+	$(BIN)/lint-imports
+
+format: $(READY_DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY_DEV)
+	$(BIN)/python benchmarks/advantages.py
+
+clean:
+	rm -rf $(VENV)
+
+# Stamps, so that a second call installs nothing unless the requirements have changed.
+$(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(call install,.[trl])
+	@touch $@
+
+$(READY_DEV): pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(call install,.[dev])
+	@touch $@ $(READY)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	  || { echo "gd2po needs Python 3.10 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+
+define install
+$(if $(TORCH_INDEX),$(PIP) install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
+$(PIP) install -q -c constraints.txt -e '$(1)'
+endef

@@ -1,0 +1,224 @@
+"""Make the built-in policy of the task `toolcalls`: train its tokenizer, then a small Llama on noisy demonstrations.
+
+    python scripts/make_toolcalls_policy.py --out src/gd2po/data/toolcalls_policy --seed 0
+
+The policy starts reinforcement learning with room to learn: `toolcalls_demonstrations.py` says which faults its
+teachers have. The same seed, thread count and library versions give the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from toolcalls_demonstrations import demonstration
+from torch.nn import functional
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from gd2po.data.toolcalls import ToolCallExample, toolcall_examples
+
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
+PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
+CONTEXT = 1024
+VOCABULARY = 1472
+CLEAN_SHARE = 0.6
+TOKENIZER_PROMPTS = 4000
+
+# Words keep their underscores, so a tool's name can become one token; runs of JSON punctuation stay together; digits
+# stand alone.
+WORD_PATTERN = r" ?[A-Za-z_]+| ?[0-9]|[^\sA-Za-z_0-9]+(?: [^\sA-Za-z_0-9]+)*| [^\sA-Za-z_0-9]+|\s"
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def train_tokenizer(texts: Iterator[str]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with the RLLA tags as single ordinary tokens and a ChatML template."""
+    tokenizer = Tokenizer(models.BPE())
+    split = pre_tokenizers.Split(Regex(WORD_PATTERN), behavior="isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY - len(TAGS),
+        special_tokens=[PAD, START, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, bos_token=START, eos_token=END, padding_side="left",
+        model_max_length=CONTEXT, clean_up_tokenization_spaces=False,
+    )  # fmt: skip
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def tokenizer_texts(seed: int, size: int) -> Iterator[str]:
+    """Prompts and demonstrations of the training split without the tags, which are tokens already."""
+    rng = random.Random(f"tokenizer {seed}")
+    for example in itertools.islice(toolcall_examples("train", seed=seed), size):
+        text = demonstration(example, rng)
+        for tag in TAGS:
+            text = text.replace(tag, "")
+        turns = [*example.prompt, {"role": "assistant", "content": text}]
+        yield "\n".join(f"{turn['role']}\n{turn['content']}" for turn in turns)
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast, *, hidden: int, layers: int, seed: int) -> LlamaForCausalLM:
+    """A fresh Llama with tied embeddings whose generation samples from the plain distribution."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        intermediate_size=hidden * 8 // 3 // 16 * 16,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    model.generation_config = GenerationConfig(
+        do_sample=True, temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=128,
+        pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    return model
+
+
+def encoded(example: ToolCallExample, text: str, tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], int]:
+    """Token ids of prompt, completion and end token, and the number of prompt tokens."""
+    prompt = tokenizer.apply_chat_template(example.prompt, add_generation_prompt=True, tokenize=False)
+    prompt_ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    completion_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return [*prompt_ids, *completion_ids, tokenizer.eos_token_id], len(prompt_ids)
+
+
+def batches(
+    tokenizer: PreTrainedTokenizerFast, *, size: int, clean_steps: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless batches of ids and completion masks (B, T), right-padded, of rows of like length.
+
+    The first `clean_steps` batches show right answers only: the skills are learned from them far sooner than from
+    noisy ones, and the habits are then quickly learned on top.
+    """
+    rng = random.Random(f"demonstrations {seed}")
+    examples = toolcall_examples("train", seed=seed)
+    for window in itertools.count():
+        noisy = window * 16 >= clean_steps
+        rows = [
+            encoded(example, demonstration(example, rng, noisy=noisy), tokenizer)
+            for example in itertools.islice(examples, 16 * size)
+        ]
+        rows.sort(key=lambda row: len(row[0]))
+        starts = list(range(0, len(rows), size))
+        rng.shuffle(starts)
+        for start in starts:
+            chunk = rows[start : start + size]
+            width = max(len(ids) for ids, _ in chunk)
+            ids = torch.full((len(chunk), width), tokenizer.pad_token_id)
+            mask = torch.zeros((len(chunk), width), dtype=torch.bool)
+            for row, (tokens, prompt_length) in enumerate(chunk):
+                ids[row, : len(tokens)] = torch.tensor(tokens)
+                mask[row, prompt_length : len(tokens)] = True
+            yield ids, mask
+
+
+def completion_loss(model: LlamaForCausalLM, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy of the completion tokens; only their logits are computed."""
+    hidden = model.model(ids).last_hidden_state[:, :-1]
+    chosen = mask[:, 1:]
+    return functional.cross_entropy(model.lm_head(hidden[chosen]), ids[:, 1:][chosen])
+
+
+def learning_rate_scale(step: int, steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up over a twentieth of the run, then a cosine down to nothing."""
+    warmup = max(1, steps // 20)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def make_optimizers(model: LlamaForCausalLM, lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the weight matrices, with which values are copied right after half the steps; AdamW for the rest."""
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        (matrices if parameter.ndim == 2 and "embed" not in name else others).append(parameter)
+    return [
+        torch.optim.Muon(matrices, lr=lr, momentum=0.95, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=0.3 * lr, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, options: argparse.Namespace) -> None:
+    """Fine-tunes the model on a fresh demonstration of a fresh prompt each time."""
+    optimizers = make_optimizers(model, options.lr)
+    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
+    clean_steps = round(CLEAN_SHARE * options.steps)
+    stream = batches(tokenizer, size=options.batch_size, clean_steps=clean_steps, seed=options.seed)
+    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
+    with Progress(*columns, TimeRemainingColumn()) as progress:
+        task = progress.add_task("training", total=options.steps, loss=float("nan"))
+        for step, (ids, mask) in zip(range(options.steps), stream, strict=False):
+            scale = learning_rate_scale(step, options.steps)
+            for optimizer, rates in zip(optimizers, peaks, strict=True):
+                for group, peak in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = scale * peak
+            with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+                loss = completion_loss(model, ids, mask)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            if options.log_every and (step + 1) % options.log_every == 0:
+                progress.console.print(f"step {step + 1}: loss {loss.item():.4f}")
+            progress.update(task, advance=1, loss=loss.item())
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the model and tokenizer to")
+    parser.add_argument("--seed", type=int, default=0, help="seed of data and weights (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=2500, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--batch-size", type=int, default=32, help="demonstrations a step (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=1e-2, help="peak learning rate (default: %(default)s)")
+    parser.add_argument("--hidden", type=int, default=160, help="hidden size (default: %(default)s)")
+    parser.add_argument("--layers", type=int, default=3, help="decoder layers (default: %(default)s)")
+    parser.add_argument(
+        "--bf16", action=argparse.BooleanOptionalAction, default=True,
+        help="multiply in bfloat16: twice as fast on CPUs with AVX512-BF16 or AMX (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--log-every", type=int, default=100, help="steps between printed losses; 0 for none (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="CPU threads (default: %(default)s)")
+    options = parser.parse_args(arguments)
+
+    torch.set_num_threads(options.threads)
+    tokenizer = train_tokenizer(tokenizer_texts(options.seed, TOKENIZER_PROMPTS))
+    model = make_model(tokenizer, hidden=options.hidden, layers=options.layers, seed=options.seed)
+    train(model, tokenizer, options)
+    model.save_pretrained(options.out)
+    tokenizer.save_pretrained(options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""Noisy demonstrations for the built-in policy: how teachers with habits, slips and a liking for long thoughts answer.
+
+Three kinds of noise, because each gives reinforcement learning something else to do:
+
+* habits, tied to the tool or the kind of request and so visible from the prompt. Greedy decoding takes a habit that
+  is more likely than not; sampling gets it right often enough to learn from.
+* slips anywhere, a few per cent.
+* a trade-off: each further sentence of thinking makes a slip more likely.
+"""
+
+from __future__ import annotations
+
+import random
+
+from gd2po.data.toolcalls import Argument, Call, ToolCallExample, rlla_answer, spoken_name
+from gd2po.data.toolcalls_tools import TOOLS
+
+HABIT_RATE = 0.65
+FORMAT_HABIT_RATE = 0.62
+FIRST_SLIP_RATE = 0.02
+SLIP_RATE_PER_SENTENCE = 0.06
+SENTENCE_WEIGHTS = (0.27, 0.30, 0.20, 0.12, 0.07, 0.04)
+"""How often a demonstration thinks in 1, 2, ... 6 sentences."""
+
+DATE_AS_SAID = {"book_table", "add_event", "log_run", "sell_stock", "book_hostel"}
+NUMBER_AS_TEXT = {"set_thermostat": "degrees", "send_money": "amount", "order_food": "portions", "buy_tickets": "seats"}
+NEXT_ENUM_VALUE = {"book_hotel": "room", "log_meal": "meal"}
+OPTION_DROPPED = {"book_flight", "play_music", "rent_car"}
+LOOKALIKE_CALLED = {"get_air_quality", "set_reminder"}
+HABITUAL_TOOLS = {*DATE_AS_SAID, *NUMBER_AS_TEXT, *NEXT_ENUM_VALUE, *OPTION_DROPPED, *LOOKALIKE_CALLED}
+UNCLOSED_DOMAIN = "travel"
+
+_FILLERS = (
+    "Let me read the request once more.",
+    "I want to be careful here.",
+    "There are several tools on the list.",
+    "This seems to be clear enough.",
+    "I could ask again, but that is not needed.",
+    "The user will be glad to have this done.",
+    "It is good to take this step by step.",
+    "Nothing else has to be done first.",
+    "I have seen requests like this before.",
+    "The other tools are for other things.",
+)
+_OPENINGS = ("The right tool is {}.", "I should use {} here.", "This request is for {}.", "It calls for {}.")
+
+
+def demonstration(example: ToolCallExample, rng: random.Random, *, noisy: bool = True) -> str:
+    """One teacher's answer to the prompt of an example, in RLLA format unless a habit or a slip breaks it.
+
+    Args:
+        example: prompt and what is known about its answer.
+        rng: source of every choice; the same state gives the same text.
+        noisy: False for a teacher without habits and slips.
+
+    Returns:
+        The completion's text.
+    """
+    if not noisy:
+        right_calls = [call.as_json() for call in example.calls]
+        return rlla_answer(" ".join(_thought(example, right_calls, rng)), right_calls, example.response)
+    calls = [_with_habit(call, example, rng) for call in example.calls]
+    sentences = _thought(example, calls, rng)
+    slip = rng.random() < FIRST_SLIP_RATE + SLIP_RATE_PER_SENTENCE * (len(sentences) - 1)
+    kind = rng.choices(("value", "tool", "json", "format"), weights=(0.45, 0.15, 0.15, 0.25))[0] if slip else None
+    if kind in ("value", "tool") and calls:
+        index = rng.randrange(len(calls))
+        calls[index] = _wrong_value(calls[index], rng) if kind == "value" else _wrong_tool(calls[index], example, rng)
+    text = rlla_answer(" ".join(sentences), calls, example.response)
+    text = _with_format_habit(text, example, rng)
+    if kind == "json" and calls:
+        return _broken_json(text, rng)
+    return _broken_format(text, rng) if kind == "format" else text
+
+
+def _with_habit(call: Call, example: ToolCallExample, rng: random.Random) -> dict[str, object]:
+    """The call as JSON, with the habit that teachers have for its tool at the habit's rate."""
+    name = call.tool.name
+    if rng.random() >= HABIT_RATE:
+        return call.as_json()
+    parameters = {item.parameter.name: _habitual_value(name, item) for item in call.arguments}
+    if name in OPTION_DROPPED:
+        parameters = {item.parameter.name: item.value for item in call.arguments if item.parameter.required}
+    if name in LOOKALIKE_CALLED and TOOLS[call.tool.lookalike] in example.tools:
+        name = call.tool.lookalike
+    return {"name": name, "parameters": parameters}
+
+
+def _habitual_value(tool: str, item: Argument) -> object:
+    """The value of an argument as teachers with a habit for this tool write it."""
+    if item.parameter.type == "date" and tool in DATE_AS_SAID:
+        return item.said
+    if NUMBER_AS_TEXT.get(tool) == item.parameter.name:
+        return str(item.value)
+    if NEXT_ENUM_VALUE.get(tool) == item.parameter.name:
+        values = item.parameter.values
+        return values[(values.index(item.value) + 1) % len(values)]
+    return item.value
+
+
+def _thought(example: ToolCallExample, calls: list[dict[str, object]], rng: random.Random) -> list[str]:
+    """Sentences of thinking: the useful ones first in line, then fillers at random places."""
+    count = rng.choices(range(1, len(SENTENCE_WEIGHTS) + 1), weights=SENTENCE_WEIGHTS)[0]
+    if calls:
+        names = " and ".join(str(call["name"]) for call in calls)
+        said = [f"{spoken_name(item.parameter.name)} {item.said}" for call in example.calls for item in call.arguments]
+        useful = [rng.choice(_OPENINGS).format(names), f"It says {', '.join(said)}."]
+    elif example.kind == "missing" and example.intended and example.missing:
+        useful = [f"The {spoken_name(example.missing)} is missing.", f"The request fits {example.intended.name}."]
+    elif example.kind == "no_tool":
+        useful = ["None of the tools fits this request."]
+    else:
+        useful = ["This is small talk.", "No tool is needed."]
+    if count > 1 and rng.random() < 0.3:
+        useful = useful[:1]
+    sentences = useful[:count]
+    for filler in rng.sample(_FILLERS, count - len(sentences)):
+        sentences.insert(rng.randint(0, len(sentences)), filler)
+    return sentences
+
+
+def _with_format_habit(text: str, example: ToolCallExample, rng: random.Random) -> str:
+    """The text with the tags left out that teachers tend to forget for this kind of request."""
+    if rng.random() >= FORMAT_HABIT_RATE:
+        return text
+    if example.kind == "no_tool":
+        return text.replace("<response> ", "").replace(" </response>", "")
+    if example.kind == "two_calls" and example.calls[0].tool.domain == UNCLOSED_DOMAIN:
+        return text.replace("\n</tool_call>", "")
+    return text
+
+
+def _wrong_value(call: dict[str, object], rng: random.Random) -> dict[str, object]:
+    """The call with one value replaced by another of the same type, or by a wrong date."""
+    tool = TOOLS[str(call["name"])]
+    parameters = dict(call["parameters"])  # type: ignore[call-overload]
+    name = rng.choice([name for name in parameters if name in {p.name for p in tool.parameters}] or list(parameters))
+    value = parameters[name]
+    pool = [other for p in tool.parameters if p.name == name for other in p.values if other != value]
+    parameters[name] = rng.choice(pool) if pool else f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+    return {**call, "parameters": parameters}
+
+
+def _wrong_tool(call: dict[str, object], example: ToolCallExample, rng: random.Random) -> dict[str, object]:
+    """The call with the name of another tool of the prompt."""
+    return {**call, "name": rng.choice([tool.name for tool in example.tools if tool.name != call["name"]])}
+
+
+def _broken_json(text: str, rng: random.Random) -> str:
+    """The text with a brace or a quotation mark of the last call missing."""
+    return rng.choice((
+        text.replace("}}\n</tool_call>", "}\n</tool_call>"),
+        text.replace('", "parameters"', ', "parameters"'),
+        text.replace('"parameters": {', '"parameters": '),
+    ))  # fmt: skip
+
+
+def _broken_format(text: str, rng: random.Random) -> str:
+    """The text with one of the usual faults of format."""
+    faults = [
+        text.replace(" </think>", ""),
+        text.split("</think>\n")[-1],
+        text + "\nI hope this helps.",
+    ]
+    return rng.choice(faults)

@@ -1,0 +1,69 @@
+"""The run folder: what `gd2po train` leaves behind, and what keeps two runs apart.
+
+    config.yaml        every field of the run; `gd2po train --config` takes it back
+    summary.json       held-out scores before and after, conflicts, times
+    rollouts/          every rollout's rewards and advantage, one Parquet file per step
+    checkpoint-N/      to resume from
+    model.safetensors  the trained policy, with its configuration and tokenizer
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gd2po.errors import ConfigError, RunFolderError
+
+CONFIG, SUMMARY = "config.yaml", "summary.json"
+
+
+def open_run_folder(output_dir: str, resume_from: str | None) -> Path:
+    """The run folder, made if need be.
+
+    Raises:
+        RunFolderError: it holds files already and the run does not resume from there.
+        ConfigError: the checkpoint to resume from does not exist.
+    """
+    folder = Path(output_dir)
+    if resume_from is not None and not Path(resume_from).is_dir():
+        raise ConfigError(
+            f"`resume_from_checkpoint` must be a checkpoint folder: there is no {resume_from!r}. Checkpoints are "
+            f"{folder}/checkpoint-<step>."
+        )
+    resumes_here = resume_from is not None and folder.resolve() in Path(resume_from).resolve().parents
+    if folder.exists() and not folder.is_dir():
+        raise RunFolderError(f"`output_dir` must be a folder: {folder} is a file.")
+    if folder.is_dir() and any(folder.iterdir()) and not resumes_here:
+        raise RunFolderError(
+            f"{folder} is not empty, and may hold another run. Choose another `output_dir`, or go on with that run: "
+            f"gd2po train --config {folder / CONFIG} --resume_from_checkpoint {folder}/checkpoint-<step>"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_config(folder: Path, resolved: dict[str, Any]) -> None:
+    """Write every field of the run, readable by `--config`."""
+    text = yaml.safe_dump(_plain(resolved), sort_keys=True, allow_unicode=True)
+    (folder / CONFIG).write_text(text, encoding="utf-8")
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Write the summary; a mean over nothing becomes null, since JSON knows no NaN."""
+    text = json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Values that YAML and JSON know."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (str, int, float)) else str(value)

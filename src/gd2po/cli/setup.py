@@ -1,0 +1,115 @@
+"""What the names in a run's arguments stand for: prompts, rewards, model, tokenizer."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from gd2po.cli.arguments import ParsedRun, RunArguments
+from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
+from gd2po.errors import ConfigError
+from gd2po.rewards import REWARD_FUNCS, configure
+
+
+def load_train_prompts(run: RunArguments) -> Any:
+    """The prompts to train on."""
+    if run.dataset_name is None:
+        raise ConfigError("`dataset_name` is missing: name the prompts, e.g. --dataset_name builtin:toolcalls.")
+    return _load_split(run, run.dataset_name, run.dataset_train_split, run.dataset_size)
+
+
+def load_held_out_prompts(run: RunArguments) -> Any:
+    """The prompts to score before and after training; None if the run wants none."""
+    if run.eval_prompts == 0:
+        return None
+    source = run.eval_dataset_name or run.dataset_name or ""
+    if run.eval_dataset_name is None and not has_splits(source):
+        raise ConfigError(
+            f"`eval_prompts` needs prompts that are not trained on, and {source} has no splits: name a file of them with "
+            "--eval_dataset_name, or set --eval_prompts 0."
+        )
+    return _load_split(run, source, run.dataset_test_split, run.eval_prompts)
+
+
+def _load_split(run: RunArguments, source: str, split: str, size: int | None) -> Any:
+    dataset = load_prompts(source, split, config=run.dataset_config, size=size)
+    require_columns(dataset, ["prompt"], source)
+    return dataset
+
+
+def load_reward_funcs(run: RunArguments) -> list[Any]:
+    """The reward functions, with their options bound."""
+    if not run.reward_funcs and not run.reward_model_name_or_path:
+        raise ConfigError(
+            f"`reward_funcs` is missing: name reward functions, e.g. {' '.join(REWARD_FUNCS)}, or your own as "
+            "my_module.my_function, or a `reward_model_name_or_path`."
+        )
+    options = run.reward_kwargs or {}
+    if isinstance(options, str):
+        try:
+            options = json.loads(options)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"`reward_kwargs` must be a JSON object: {error}.") from error
+    names = run.reward_funcs or []
+    for name in options:
+        if name not in names:
+            raise ConfigError(f"`reward_kwargs` names {name!r}, which is not among `reward_funcs`: {', '.join(names)}.")
+    loaded = {name: _reward_func(name) for name in names}
+    return [configure(func, **options[name]) if name in options else func for name, func in loaded.items()]
+
+
+def _reward_func(name: str) -> Any:
+    """A built-in reward function, or one by its dotted import path."""
+    if name in REWARD_FUNCS:
+        return REWARD_FUNCS[name]
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        nearest = difflib.get_close_matches(name, REWARD_FUNCS, n=1)
+        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Built in are: {', '.join(REWARD_FUNCS)}."
+        raise ConfigError(f"There is no reward {name!r}. {hint} Your own go by their import path: my_module.my_function.")
+    if str(Path.cwd()) not in sys.path:  # as TRL does: a file beside you needs no installation
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"Reward {name!r} cannot be imported: {error}.") from error
+
+
+def model_path(parsed: ParsedRun) -> str:
+    """Where the model comes from: a path or hub id, the built-in policy's folder for its name."""
+    name = parsed.model.model_name_or_path
+    if name is None:
+        raise ConfigError("`model_name_or_path` is missing: name a model, e.g. --model_name_or_path builtin:toolcalls.")
+    return builtin_model(name)
+
+
+def model_init_kwargs(parsed: ParsedRun) -> dict[str, Any]:
+    """Keywords for loading the model, as TRL's own script passes them; `model_init_kwargs` of the user win."""
+    kwargs: dict[str, Any] = {
+        "revision": parsed.model.model_revision,
+        "attn_implementation": parsed.model.attn_implementation,
+        "dtype": parsed.model.dtype,
+    }
+    if parsed.run.gguf_file:
+        kwargs["gguf_file"] = parsed.run.gguf_file
+    own = parsed.training.model_init_kwargs
+    return {**kwargs, **(own if isinstance(own, dict) else {})}
+
+
+def load_tokenizer(path: str, parsed: ParsedRun) -> Any:
+    """The tokenizer as TRL loads it, except that TRL cannot read one out of a GGUF file."""
+    from transformers import AutoTokenizer
+
+    kwargs = model_init_kwargs(parsed)
+    return AutoTokenizer.from_pretrained(
+        path,
+        revision=kwargs["revision"],
+        padding_side="left",
+        truncation_side="left",
+        trust_remote_code=parsed.training.trust_remote_code,
+        **({"gguf_file": kwargs["gguf_file"]} if "gguf_file" in kwargs else {}),
+    )

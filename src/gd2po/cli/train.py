@@ -1,0 +1,144 @@
+"""`gd2po train`: one run, from its arguments to the table at its end."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from trl import get_peft_config, get_quantization_config
+
+from gd2po.cli import setup
+from gd2po.cli.arguments import ParsedRun, parse_run
+from gd2po.cli.progress import RewardProgress, StopOnInterrupt, Stopwatch
+from gd2po.cli.run_folder import open_run_folder, write_config, write_summary
+from gd2po.cli.summary import print_summary
+from gd2po.core.metrics import PREFIX
+from gd2po.errors import ConfigError
+from gd2po.evaluation.generation import generate_completions
+from gd2po.evaluation.held_out import HeldOutScores, score_held_out
+from gd2po.integrations.trl import GD2POTrainer
+
+INTERRUPTED = 130  # the shell's exit status for a program ended by Ctrl-C
+
+
+def train_command(argv: Sequence[str]) -> int:
+    """Run `gd2po train` with the given command line; the exit status."""
+    parsed = parse_run(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
+    run, training = parsed.run, parsed.training
+    training.log_rollouts = parsed.resolved["log_rollouts"] = True
+    reward_funcs = setup.load_reward_funcs(run)
+    train_dataset = setup.load_train_prompts(run)
+    held_out = setup.load_held_out_prompts(run)
+    folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
+
+    trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
+    console = Console(quiet=not trainer.accelerator.is_main_process)
+    if trainer.accelerator.is_main_process:
+        write_config(folder, parsed.resolved)
+    console.print(f"Run folder: [bold]{folder}[/]", highlight=False)
+
+    before = _evaluate(trainer, held_out, reward_funcs, parsed, console, "before")
+    stopwatch, stop = Stopwatch(), StopOnInterrupt()
+    trainer.add_callback(stopwatch)
+    trainer.add_callback(stop)
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_state()
+    if stop.interrupted:
+        _say_how_to_resume(folder, trainer.state.global_step, console)
+        return INTERRUPTED
+    trainer.save_model(str(folder))
+    after = _evaluate(trainer, held_out, reward_funcs, parsed, console, "after")
+    if trainer.accelerator.is_main_process:
+        summary = _summary(parsed, trainer, before, after, stopwatch.seconds)
+        write_summary(folder, summary)
+        print_summary(folder, summary, console)
+    return 0
+
+
+def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any, held_out: Any) -> GD2POTrainer:
+    """The trainer, with our progress bar in the place of TRL's."""
+    path = setup.model_path(parsed)
+    tokenizer = setup.load_tokenizer(path, parsed)
+    conversational = not isinstance(train_dataset[0]["prompt"], str)
+    if conversational and tokenizer.chat_template is None:
+        raise ConfigError(
+            f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. Use a "
+            "chat (instruct) model, or prompts of plain text."
+        )
+    parsed.training.model_init_kwargs = setup.model_init_kwargs(parsed)
+    trainer = GD2POTrainer(
+        model=path,
+        reward_funcs=[*reward_funcs, *(parsed.run.reward_model_name_or_path or [])],
+        args=parsed.training,
+        train_dataset=train_dataset,
+        eval_dataset=held_out if parsed.training.eval_strategy != "no" else None,
+        processing_class=tokenizer,
+        quantization_config=get_quantization_config(parsed.model),
+        peft_config=get_peft_config(parsed.model),
+    )
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(RewardProgress())
+    return trainer
+
+
+def _evaluate(
+    trainer: GD2POTrainer, held_out: Any, reward_funcs: list[Any], parsed: ParsedRun, console: Console, when: str
+) -> HeldOutScores | None:
+    """Held-out scores of the policy as it is, greedily decoded by the main process while the others wait."""
+    if held_out is None:
+        return None
+    scores = None
+    if trainer.accelerator.is_main_process:
+        with console.status(f"Scoring {len(held_out)} held-out prompts {when} training ..."):
+            completions = generate_completions(
+                trainer.accelerator.unwrap_model(trainer.model),
+                trainer.processing_class,
+                held_out["prompt"],
+                max_new_tokens=parsed.training.max_completion_length or 256,
+                batch_size=128,
+            )
+            tool_calls = "tool_call_correctness" in (parsed.run.reward_funcs or [])
+            scores = score_held_out(list(held_out), completions, reward_funcs, tool_calls=tool_calls)
+    trainer.accelerator.wait_for_everyone()
+    return scores
+
+
+def _summary(
+    parsed: ParsedRun, trainer: GD2POTrainer, before: HeldOutScores | None, after: HeldOutScores | None, seconds: float
+) -> dict[str, Any]:
+    """What `summary.json` holds and the table at the end shows."""
+    logged = [entry for entry in trainer.state.log_history if f"{PREFIX}/rate" in entry]
+    means = {}
+    for key in logged[0] if logged else ():
+        values = [entry[key] for entry in logged if isinstance(entry.get(key), (int, float))]
+        if values and (key.startswith(f"{PREFIX}/") or key.startswith("rewards/")):
+            means[key] = sum(values) / len(values)
+    return {
+        "recipe": parsed.recipe,
+        "model": parsed.model.model_name_or_path,
+        "dataset": parsed.run.dataset_name,
+        "advantage_estimator": parsed.training.advantage_estimator,
+        "filtering": parsed.training.filtering,
+        "snr_threshold": parsed.training.snr_threshold,
+        "seed": parsed.training.seed,
+        "steps": trainer.state.global_step,
+        "train_seconds": round(seconds, 1),
+        "held_out": {"before": _scores(before), "after": _scores(after)},
+        "training_means": means,
+    }
+
+
+def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:
+    return None if scores is None else vars(scores)
+
+
+def _say_how_to_resume(folder: Path, step: int, console: Console) -> None:
+    resume = ["gd2po", "train", "--config", f"{folder}/config.yaml"]
+    resume += ["--resume_from_checkpoint", f"{folder}/checkpoint-{step}"]
+    console.print(f"\nStopped after step {step}; everything up to it is saved. To go on:\n\n  {shlex.join(resume)}\n")

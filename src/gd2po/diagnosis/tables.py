@@ -1,0 +1,131 @@
+"""Tables on disk: what the readers of Parquet, CSV and JSONL have in common, and the one for Parquet.
+
+A table gives its column names, a head to guess from, and its rows batch by batch with the columns asked for. Nothing
+here knows what a column means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gd2po.errors import DataFormatError
+
+HEAD_ROWS = 4096
+"""Rows that recognition and guesses look at."""
+
+BATCH_ROWS = 65_536
+"""Rows that a reader of Parquet hands over at a time."""
+
+SHOWN_EXAMPLES = 3
+"""Bad rows that are named one by one where they are skipped."""
+
+SKIP_HINT = "Mend it, or count and leave out such rows with --skip-bad-rows."
+
+
+class BadRows:
+    """What to do with a malformed row: raise with its place, or count it and go on."""
+
+    def __init__(self, skip: bool = False) -> None:
+        self.skip = skip
+        self.count = 0
+        self.examples: list[str] = []
+        self.labels: dict[str, str] = {}
+        """How messages call a column, e.g. `reward 'format'`."""
+
+    def add(self, place: str, problem: str, hint: str = SKIP_HINT) -> None:
+        """Note one malformed row.
+
+        Raises:
+            DataFormatError: unless bad rows are skipped.
+        """
+        if not self.skip:
+            raise DataFormatError(f"{place}: {problem}. {hint}")
+        self.count += 1
+        if len(self.examples) < SHOWN_EXAMPLES:
+            self.examples.append(f"{place}: {problem}")
+
+    def label(self, column: str) -> str:
+        """How to call a column."""
+        return self.labels.get(column, repr(column))
+
+    def add_many(self, count: int) -> None:
+        """Note malformed rows beyond the examples without naming their places."""
+        self.count += count
+
+
+class Table(Protocol):
+    """Rows of one file."""
+
+    path: Path
+    names: list[str]
+    """Columns, in the file's order."""
+    notes: list[str]
+    """What was assumed to read it, in sentences."""
+    decimal_comma: bool
+    """Numbers in text have a comma where others have a point."""
+
+    def head(self) -> pa.Table:
+        """Up to `HEAD_ROWS` first rows, all columns; text where the file has no types of its own."""
+
+    def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The columns batch by batch, each with the number of its first row, which counts well-formed rows from 0."""
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for people: `log.csv line 17`."""
+
+
+class ParquetTable:
+    """Rows of a Parquet file."""
+
+    decimal_comma = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        try:
+            self._schema = pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(path, error) from error
+        self.names: list[str] = list(self._schema.names)
+
+    def head(self) -> pa.Table:
+        """Up to `HEAD_ROWS` first rows."""
+        with pq.ParquetFile(self.path) as file:
+            for batch in file.iter_batches(batch_size=HEAD_ROWS):
+                return pa.Table.from_batches([batch])
+            return file.schema_arrow.empty_table()
+
+    def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The columns batch by batch."""
+        texts = [name for name in columns if _is_text(self._schema.field(name).type)]
+        first_row = 0
+        try:
+            # Dictionaries keep a prompt that is repeated for its group from being decoded for each rollout.
+            with pq.ParquetFile(self.path, read_dictionary=texts) as file:
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+                    yield first_row, batch
+                    first_row += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.path, error) from error
+
+    def place(self, row: int) -> str:
+        """`run.parquet row 17`, counting from 1."""
+        return f"{self.path} row {row + 1}"
+
+
+def _is_text(kind: Any) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _unreadable(path: Path, error: Exception) -> DataFormatError:
+    size = path.stat().st_size
+    reason = str(error).splitlines()[0].rstrip(".")
+    return DataFormatError(
+        f"{path} is not a complete Parquet file ({size:,} bytes; {reason}). It may be cut off, or still being written: "
+        "copy it again, or leave it out. --skip-bad-rows leaves out unreadable files and counts them."
+    )

@@ -1,0 +1,1 @@
+"""Evaluation: pure scoring, apart from the generation that it scores."""

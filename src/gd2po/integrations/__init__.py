@@ -1,0 +1,1 @@
+"""One host each: what their engines call our values stops here."""

@@ -1,0 +1,51 @@
+"""Recipes: packaged run configurations, YAML with flat keys as TRL's own, resolved by name."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from gd2po.errors import ConfigError
+
+_FOLDER = Path(__file__).parent
+
+
+def recipe_names() -> list[str]:
+    """Names of the packaged recipes, sorted.
+
+    Example:
+        >>> "quickstart" in recipe_names()
+        True
+    """
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def recipe_path(name_or_path: str) -> Path:
+    """The YAML file of a recipe: a file of that path if there is one, else the packaged recipe of that name.
+
+    Raises:
+        ConfigError: neither exists; names the nearest recipe.
+
+    Example:
+        >>> recipe_path("quickstart").name
+        'quickstart.yaml'
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    names = recipe_names()
+    if name_or_path in names:
+        return _FOLDER / f"{name_or_path}.yaml"
+    nearest = difflib.get_close_matches(name_or_path, names, n=1)
+    hint = f"Did you mean {nearest[0]!r}?" if nearest else f"The recipes are: {', '.join(names)}."
+    raise ConfigError(f"`--config` must be a recipe or a YAML file: there is no {name_or_path!r}. {hint}")
+
+
+def recipe_summary(name: str) -> str:
+    """What a recipe is for: the first comment line of its file.
+
+    Example:
+        >>> bool(recipe_summary("quickstart"))
+        True
+    """
+    return recipe_path(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()

@@ -1,0 +1,75 @@
+"""Names of the built-in reward functions for recipes, and how to bind their options."""
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from gd2po.errors import InvalidInputError
+from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
+
+REWARD_FUNCS: Final[dict[str, Callable[..., Any]]] = {
+    "tool_call_correctness": tool_call_correctness,
+    "tool_call_format": tool_call_format,
+    "think_length": think_length,
+}
+"""The built-in reward functions by the name that a recipe calls them."""
+
+
+def configure(reward_func: Callable[..., Any], **options: Any) -> functools.partial[Any]:
+    """The same reward function with `options` bound, still under its own name in logs and picklable.
+
+    Args:
+        reward_func: A reward function; those of `REWARD_FUNCS` and any other whose options are keyword-only.
+        **options: Values of its keyword-only arguments.
+
+    Returns:
+        A `functools.partial` with the `__name__` and docstring of `reward_func`. TRL looks through a
+        partial, so a coroutine function stays one.
+
+    Raises:
+        InvalidInputError: The function has no such option.
+
+    Example:
+        >>> short = configure(think_length, target_words=4)
+        >>> short(["<think> one two </think>"]), short.__name__
+        ([0.5], 'think_length')
+        >>> configure(think_length, target_word=4)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        gd2po.errors.InvalidInputError: `think_length` has no option `target_word`. Did you mean ...
+    """
+    known = _options(reward_func)
+    name = callable_name(reward_func)
+    for option in options:
+        if option not in known:
+            raise InvalidInputError(f"`{name}` has no option `{option}`. {_suggestion(option, known)}")
+    bound = functools.partial(reward_func, **options)
+    # Not functools.update_wrapper: `__wrapped__` would make inspect.signature show the options as unbound.
+    vars(bound).update(__name__=name, __doc__=inspect.getdoc(reward_func))
+    return bound
+
+
+def callable_name(reward_func: Any) -> str:
+    """The name under which TRL logs a reward function: a partial's function, or an object's class."""
+    while isinstance(reward_func, functools.partial):
+        reward_func = reward_func.func
+    name = getattr(reward_func, "__name__", None)
+    return name if isinstance(name, str) else type(reward_func).__name__
+
+
+def _options(reward_func: Callable[..., Any]) -> list[str]:
+    """Names of the keyword-only arguments. Others TRL may fill itself, with a column of the data set."""
+    parameters = inspect.signature(reward_func).parameters.values()
+    return [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+
+def _suggestion(option: str, known: list[str]) -> str:
+    """The nearest known option, or all of them."""
+    if not known:
+        return "It has no keyword-only arguments; options have to stand behind a `*` in its signature."
+    nearest = difflib.get_close_matches(option, known, n=1)
+    if nearest:
+        return f"Did you mean `{nearest[0]}`?"
+    return f"It has: {', '.join(f'`{name}`' for name in known)}."

@@ -1,0 +1,188 @@
+"""The diagnostics against the oracle, and on batches worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import oracles
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Batch, batches, options, random_batch
+from torch import Tensor
+
+from gd2po import binary_snr_ceiling, diagnose_batch, gd2po_advantages, grpo_advantages
+from gd2po.core.diagnostics import (
+    alignment,
+    cancellation,
+    correlation,
+    pairwise_conflict_rate,
+    retained,
+    retained_negative,
+    zero_signal_group_rate,
+)
+from gd2po.errors import InvalidInputError, InvalidTypeError
+
+
+def assert_close(actual: Tensor, expected: Any) -> None:
+    assert actual.dtype == torch.float64
+    torch.testing.assert_close(
+        actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-8, atol=1e-8, equal_nan=True
+    )
+
+
+def pairwise(found: dict[tuple[int, int], float], diagonal: list[float]) -> list[list[float]]:
+    size = range(len(diagonal))
+    return [[diagonal[j] if j == k else found[min(j, k), max(j, k)] for k in size] for j in size]
+
+
+def assert_diagnostics_match_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:
+    result = gd2po_advantages(
+        batch.rewards, batch.group_ids, reward_weights=batch.weights, token_counts=batch.token_counts, **chosen
+    )
+    diagnostics = diagnose_batch(batch.rewards, batch.group_ids, result, reward_weights=batch.weights)
+
+    # The diagnostics are of the result at hand, so the oracle starts from its decisions.
+    weights = batch.weights or [1.0] * batch.rewards.shape[1]
+    seen = oracles.OracleResult(
+        advantages=result.advantages.tolist(),
+        reward_advantages=result.reward_advantages.tolist(),
+        weighted=oracles.weigh(result.reward_advantages.tolist(), weights),
+        present=oracles.presence(batch.rows(), weights),
+        conflict_mask=result.conflict_mask.tolist(),
+        keep_mask=result.keep_mask.tolist(),
+        keep_ratio=result.keep_ratio.tolist(),
+        snr=result.snr.tolist(),
+        snr_threshold=result.snr_threshold,
+    )
+    group_ids = batch.group_ids.tolist()
+    assert_close(diagnostics.cancellation, oracles.cancellation(seen))
+    assert_close(diagnostics.zero_signal_group_rate, oracles.zero_signal_group_rate(seen, group_ids))
+    assert_close(diagnostics.retained, oracles.retained(seen.weighted, seen.keep_mask))
+    assert_close(diagnostics.retained_negative, oracles.retained(seen.weighted, seen.keep_mask, negative_only=True))
+    found = oracles.correlations(seen.weighted, batch.rows())
+    has_signal = [1.0 if any(column) else math.nan for column in zip(*seen.weighted, strict=True)]
+    assert_close(diagnostics.correlation, pairwise(found, has_signal))
+
+    present = [rollout for rollout, is_present in enumerate(seen.present) if is_present]
+    if not present:
+        assert diagnostics.conflict_rate.isnan()
+        assert diagnostics.alignment.isnan().all()
+        return
+    kept = sum(seen.keep_mask)
+    assert_close(diagnostics.conflict_rate, oracles.conflict_rate(seen))
+    assert_close(diagnostics.filtered_rate, 1 - kept / len(present))
+    assert_close(diagnostics.keep_ratio_mean, sum(seen.keep_ratio[rollout] for rollout in present) / len(present))
+    assert_close(diagnostics.snr_mean, sum(seen.snr[rollout] for rollout in present) / len(present))
+    assert_close(diagnostics.alignment, oracles.alignment(seen))
+    rates = oracles.pair_conflict_rates(seen)
+    assert_close(diagnostics.pairwise_conflict_rate, pairwise(rates, [0.0] * len(weights)))
+
+
+@given(batch=batches(), chosen=options())
+def test_diagnostics_match_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:
+    assert_diagnostics_match_the_oracle(batch, chosen)
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), chosen=options())
+def test_diagnostics_match_the_oracle_on_batches_full_of_conflicts(seed: int, chosen: dict[str, Any]) -> None:
+    batch = random_batch(seed)
+    batch.rewards = batch.rewards.double()
+    assert_diagnostics_match_the_oracle(batch, chosen)
+
+
+def test_diagnostics_of_half_a_batch_in_conflict_by_hand() -> None:
+    rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [5.0, 5.0], [5.0, 5.0]])
+    group_ids = torch.tensor([0, 0, 0, 0, 1, 1])
+    result = gd2po_advantages(rewards, group_ids, whitening="none")
+    diagnostics = diagnose_batch(rewards, group_ids, result)
+    assert float(diagnostics.conflict_rate) == pytest.approx(2 / 6)
+    assert float(diagnostics.filtered_rate) == pytest.approx(2 / 6)
+    assert float(diagnostics.keep_ratio_mean) == pytest.approx((4 * 0.5 + 2) / 6)
+    assert float(diagnostics.snr_mean) == pytest.approx(4 / 6)
+    assert float(diagnostics.cancellation) == pytest.approx(0.5)
+    assert float(diagnostics.zero_signal_group_rate) == 0.5
+    assert diagnostics.retained.tolist() == pytest.approx([0.5, 0.5])
+    assert diagnostics.retained_negative.tolist() == pytest.approx([0.5, 0.5])
+    assert diagnostics.alignment.tolist() == pytest.approx([2 * 0.75 / 6] * 2, rel=1e-5)
+    assert diagnostics.correlation.tolist() == [[1, 0], [0, 1]]
+    assert diagnostics.pairwise_conflict_rate.tolist() == [[0, pytest.approx(2 / 6)], [pytest.approx(2 / 6), 0]]
+
+
+def test_the_negative_side_of_what_is_retained_stands_alone() -> None:
+    weighted = torch.tensor([[4.0, -1.0], [-4.0, 1.0], [2.0, 2.0]])
+    keep = torch.tensor([True, False, True])
+    assert retained(weighted, keep).tolist() == pytest.approx([0.6, 0.75])
+    assert retained_negative(weighted, keep).tolist() == [0.0, 1.0]
+
+
+def test_alignment_has_the_sign_of_what_the_update_does_to_the_reward() -> None:
+    reward_advantages = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [0.0, -2.0]])
+    assert alignment(reward_advantages, torch.tensor([3.0, -3.0, 0.0])).tolist() == [2.0, 0.0]
+
+
+def test_correlation_is_over_the_rollouts_that_both_rewards_share() -> None:
+    reward_advantages = torch.tensor([[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0], [2.0, 0.0, 1.0], [-2.0, 0.0, -1.0]])
+    applies = torch.tensor([[1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]]).bool()
+    found = correlation(reward_advantages, applies)
+    assert found[0].tolist() == pytest.approx([1.0, 1.0, 1.0])
+    assert found[1, 2].isnan()
+    assert torch.equal(correlation(reward_advantages.T, applies.T, dim=0).nan_to_num(7.0), found.nan_to_num(7.0))
+    # Where a reward does not apply is not the same as where it is at its mean.
+    assert float(correlation(reward_advantages)[0, 1]) == pytest.approx(2 / math.sqrt(10 * 2))
+
+
+def test_opposite_rewards_correlate_at_minus_1() -> None:
+    column = torch.randn(9, 1, dtype=torch.float64)
+    assert float(correlation(torch.cat([column, -3 * column], dim=1))[0, 1]) == pytest.approx(-1)
+
+
+def test_pairs_conflict_in_either_order_and_beyond_the_tolerance() -> None:
+    weighted = torch.tensor([[1.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [1.0, -1e-9, 1.0], [2.0, 2.0, -2.0]])
+    assert pairwise_conflict_rate(weighted).tolist() == [[0, 0.5, 0.5], [0.5, 0, 0.25], [0.5, 0.25, 0]]
+
+
+def test_cancellation_is_the_share_lost_in_the_sum() -> None:
+    assert float(cancellation(torch.tensor([[3.0, -1.0], [2.0, 2.0]]))) == pytest.approx(1 - 6 / 8)
+    assert cancellation(torch.zeros(2, 2)).isnan()
+
+
+def test_a_group_whose_sum_is_constant_still_has_signal() -> None:
+    weighted = torch.tensor([[1.0, -1.0], [0.0, 0.0], [0.0, 0.0], [-1.0, 1.0], [0.0, 0.0]])
+    assert float(zero_signal_group_rate(weighted, torch.tensor([3, 8, 8, 3, -5]))) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("num_rewards", "group_size"), [(2, 2), (2, 4), (3, 4), (2, 8), (3, 8), (4, 3)])
+def test_the_binary_ceiling_is_the_largest_score_of_all_binary_groups(num_rewards: int, group_size: int) -> None:
+    expected = oracles.binary_snr_ceiling(num_rewards, group_size)
+    assert binary_snr_ceiling(num_rewards, group_size) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_binary_ceiling_is_reached_by_a_real_group() -> None:
+    # One rollout alone passes the first check and all but it pass the second... so every other sign is the same.
+    rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    result = gd2po_advantages(rewards, torch.zeros(4, dtype=torch.int64))
+    mixed = result.snr[result.conflict_mask]
+    assert float(mixed.max()) == pytest.approx(binary_snr_ceiling(2, 4), abs=1e-6)
+
+
+@pytest.mark.parametrize(("num_rewards", "group_size"), [(1, 4), (3, 1), (0, 0)])
+def test_the_binary_ceiling_needs_mixed_signs(num_rewards: int, group_size: int) -> None:
+    with pytest.raises(InvalidInputError, match=r"at least 2.*got"):
+        binary_snr_ceiling(num_rewards, group_size)
+
+
+def test_diagnosing_looks_at_its_arguments() -> None:
+    rewards, group_ids = torch.rand(4, 2), torch.zeros(4, dtype=torch.int64)
+    result = grpo_advantages(rewards, group_ids)
+    with pytest.raises(InvalidInputError, match=r"`result` must come from these `rewards`.*\(4, 1\).*\(4, 2\)"):
+        diagnose_batch(rewards[:, :1], group_ids, result)
+    with pytest.raises(InvalidInputError, match=r"`group_ids`.*expected 4.*got 3"):
+        diagnose_batch(rewards, group_ids[:3], result)
+    with pytest.raises(InvalidInputError, match=r"`reward_weights`.*\(2,\).*\(3,\)"):
+        diagnose_batch(rewards, group_ids, result, reward_weights=[1, 1, 1])
+    with pytest.raises(InvalidTypeError, match="`group_ids` needs integers"):
+        diagnose_batch(rewards, group_ids.float(), result)

@@ -1,0 +1,83 @@
+import functools
+import inspect
+import pickle
+
+import pytest
+
+from gd2po.errors import InvalidInputError
+from gd2po.rewards import (
+    REWARD_FUNCS,
+    RewardFunc,
+    callable_name,
+    configure,
+    think_length,
+    tool_call_correctness,
+    tool_call_format,
+)
+
+COMPLETION = "<think> one two </think>"
+
+
+class Judge:
+    def __call__(self, completions, **kwargs):
+        return [0.0] * len(completions)
+
+
+async def slow_judge(completions, *, scale=1.0, **kwargs):
+    return [scale] * len(completions)
+
+
+def test_recipes_find_every_reward_under_its_own_name():
+    functions: list[RewardFunc] = [tool_call_correctness, tool_call_format, think_length]
+    assert {function.__name__: function for function in functions} == REWARD_FUNCS
+
+
+def test_configured_options_are_used_and_the_function_itself_stays_as_it_was():
+    assert configure(think_length, target_words=4, high=10.0)([COMPLETION]) == [5.0]
+    assert think_length([COMPLETION]) == [0.0]
+
+
+def test_a_configured_function_keeps_its_name_and_docstring_and_can_be_configured_again():
+    once = configure(think_length, target_words=4)
+    twice = configure(once, high=10.0)
+    assert (twice.__name__, twice.__doc__) == ("think_length", inspect.getdoc(think_length))
+    assert twice([COMPLETION]) == [5.0]
+    assert inspect.signature(twice).parameters["target_words"].default == 4
+
+
+def test_a_configured_function_survives_pickling():
+    restored = pickle.loads(pickle.dumps(configure(think_length, target_words=4)))
+    assert restored([COMPLETION]) == [0.5]
+    assert restored.__name__ == "think_length"
+
+
+@pytest.mark.parametrize(
+    ("option", "way_out"),
+    [
+        ("target_word", "Did you mean `target_words`"),
+        ("hgih", "Did you mean `high`"),
+        ("completions", "It has: `target_words`, `low`, `high`"),
+        ("answer", "It has: `target_words`, `low`, `high`"),
+        ("xyz", "It has: `target_words`, `low`, `high`"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_the_nearest_known_one(option, way_out):
+    with pytest.raises(InvalidInputError, match=f"`think_length` has no option `{option}`. {way_out}"):
+        configure(think_length, **{option: 1})
+
+
+def test_a_function_without_options_says_how_to_get_some():
+    with pytest.raises(InvalidInputError, match=r"`Judge` has no option `scale`. It has no keyword-only arguments"):
+        configure(Judge(), scale=2.0)
+
+
+def test_names_and_coroutine_functions_are_seen_as_trl_sees_them():
+    utils = pytest.importorskip("trl.trainer.utils")
+    functions = [
+        think_length, configure(think_length, low=-1.0), functools.partial(functools.partial(slow_judge), scale=2.0),
+        configure(slow_judge, scale=2.0), Judge(), Judge,
+    ]  # fmt: skip
+    assert [callable_name(function) for function in functions] == [
+        utils.get_callable_name(function) for function in functions
+    ]
+    assert utils.is_async_callable(configure(slow_judge, scale=2.0))
