@@ -30,6 +30,7 @@ CONTEXT = 1024
 VOCABULARY = 1472
 CLEAN_SHARE = 0.6
 TOKENIZER_PROMPTS = 4000
+IGNORED = -100
 
 # Words keep their underscores, so a tool's name can become one token; runs of JSON punctuation stay together; digits
 # stand alone.
@@ -131,7 +132,7 @@ def batches(
         rng.shuffle(starts)
         for start in starts:
             chunk = rows[start : start + size]
-            width = max(len(ids) for ids, _ in chunk)
+            width = math.ceil(max(len(ids) for ids, _ in chunk) / 32) * 32
             ids = torch.full((len(chunk), width), tokenizer.pad_token_id)
             mask = torch.zeros((len(chunk), width), dtype=torch.bool)
             for row, (tokens, prompt_length) in enumerate(chunk):
@@ -141,10 +142,17 @@ def batches(
 
 
 def completion_loss(model: LlamaForCausalLM, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean cross entropy of the completion tokens; only their logits are computed."""
+    """Mean cross entropy of the completion tokens, up to the next 256 of which logits are computed.
+
+    Few distinct shapes, here and in `batches`, because CPU kernels are compiled and cached for each.
+    """
     hidden = model.model(ids).last_hidden_state[:, :-1]
-    chosen = mask[:, 1:]
-    return functional.cross_entropy(model.lm_head(hidden[chosen]), ids[:, 1:][chosen])
+    targets = ids[:, 1:].masked_fill(~mask[:, 1:], IGNORED)
+    order = mask[:, 1:].flatten().argsort(descending=True, stable=True)
+    chosen = order[: math.ceil(int(mask.sum()) / 256) * 256]
+    return functional.cross_entropy(
+        model.lm_head(hidden.flatten(0, 1)[chosen]), targets.flatten()[chosen], ignore_index=IGNORED
+    )
 
 
 def learning_rate_scale(step: int, steps: int) -> float:

@@ -20,6 +20,11 @@ from gd2po.data.toolcalls_tools import TOOLS
 from gd2po.errors import InvalidInputError
 
 SAMPLE_SIZE = 4000
+FIRST_TEST_REQUESTS = [
+    "Could you tell me how to say happy birthday in French formally?",
+    "Please buy nine tickets for Winter Sun on 3 August.",
+    "Please lock the front door.",
+]
 ANSWER = re.compile(
     r"<think> \S.*\S </think>\n"
     r"(?:<tool_call>\n(?:\{.*\}\n)+</tool_call>|<response> \S.*\S </response>)"
@@ -192,7 +197,7 @@ def test_every_prompt_lists_tools_that_are_not_needed(train_examples: list[ToolC
     for example in train_examples:
         names = [tool.name for tool in example.tools]
         assert len(set(names)) == len(names)
-        assert len(set(names) - {call.tool.name for call in example.calls}) >= 3
+        assert len(set(names) - {call.tool.name for call in example.calls}) >= 2
 
 
 def test_most_prompts_list_a_lookalike_of_the_right_tool(train_examples: list[ToolCallExample]) -> None:
@@ -204,8 +209,8 @@ def test_most_prompts_list_a_lookalike_of_the_right_tool(train_examples: list[To
 def test_the_right_tool_stands_at_any_place_of_the_list(train_examples: list[ToolCallExample]) -> None:
     single = [example for example in train_examples if example.kind == "one_call"]
     places = Counter(example.tools.index(example.calls[0].tool) for example in single)
-    assert sorted(places) == [0, 1, 2, 3]
-    assert min(places.values()) > 0.2 * len(single)
+    assert sorted(places) == [0, 1, 2]
+    assert min(places.values()) > 0.3 * len(single)
 
 
 def test_a_request_without_a_fitting_tool_lists_neither_the_tool_nor_its_lookalikes(
@@ -250,6 +255,3 @@ def test_an_unknown_split_is_an_error() -> None:
 def test_a_size_below_one_is_an_error(size: int) -> None:
     with pytest.raises(InvalidInputError, match=f"`size` needs at least one row, got {size}"):
         load_toolcalls("train", size)
-
-
-FIRST_TEST_REQUESTS: list[str] = []

@@ -17,7 +17,7 @@ from gd2po.rewards import parse_tool_calls, think_length, tool_call_format
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
 HELD_OUT = 128
-TINY = "--batch-size 4 --hidden 32 --layers 1 --threads 1 --no-bf16".split()
+TINY = ["--batch-size", "4", "--hidden", "32", "--layers", "1", "--threads", "1", "--no-bf16"]
 
 
 @pytest.fixture(scope="module")

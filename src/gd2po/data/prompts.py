@@ -87,6 +87,8 @@ def _load(source: str, split: str, config: str | None) -> Any:
     try:
         return load_dataset(**arguments)
     except Exception as error:
+        if "corresponds to no data" in str(error):
+            raise DataFormatError(f"{source} is empty: there is no row to train or evaluate on.") from error
         # Raised by several packages: no such dataset, split or configuration, no connection, not the format it claims.
         raise DataFormatError(
             f"`dataset_name`: cannot load {source!r} (split {split!r}): {type(error).__name__}: {error}. Give "

@@ -108,7 +108,8 @@ class CsvTable:
         lines = (line for line, cells in self._records(well_formed=False) if len(cells) != len(self.names))
         line = next(line for count, line in enumerate(lines) if count == index)
         bad_rows.add(
-            f"{self.path} line {line}", f"expected {row.expected_columns} cells as in the header, got {row.actual_columns}"
+            f"{self.path} line {line}",
+            f"expected {row.expected_columns} cells as in the header, got {row.actual_columns}",
         )
 
     def _records(self, *, well_formed: bool) -> Iterator[tuple[int, list[str]]]:
@@ -158,7 +159,9 @@ class CsvTable:
         names = [name or f"(unnamed column {number})" for number, name in enumerate(names, 1)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise DataFormatError(f"{self.path} line {skipped}: two columns are called {sorted(twice)[0]!r}. Rename one.")
+            raise DataFormatError(
+                f"{self.path} line {skipped}: two columns are called {sorted(twice)[0]!r}. Rename one."
+            )
         if delimiter != ",":
             shown = "tabs" if delimiter == "\t" else repr(delimiter)
             self.notes.append(f"Cells are separated by {shown}, as the header says.")

@@ -43,9 +43,7 @@ class Rows:
 
     def take(self, index: NDArray[np.int64] | slice) -> Rows:
         """Some of the rows."""
-        return Rows(
-            self.steps[index], self.keys[index], self.rewards[index], self.lengths[index], self.places[index]
-        )
+        return Rows(self.steps[index], self.keys[index], self.rewards[index], self.lengths[index], self.places[index])
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -78,7 +76,9 @@ class Chunk:
 class GroupAssembler:
     """Turns rows into chunks of whole groups by one of the group rules."""
 
-    def __init__(self, rule: GroupRule, group_size: int | None, *, in_order: bool, same: Callable[[Rows, Rows], bool]) -> None:
+    def __init__(
+        self, rule: GroupRule, group_size: int | None, *, in_order: bool, same: Callable[[Rows, Rows], bool]
+    ) -> None:
         self.rule, self.group_size, self.in_order, self.same = rule, group_size, in_order, same
         self.repeated_steps = 0
         """Steps left out because they hold the very rollouts of the step before."""
@@ -209,7 +209,7 @@ class GroupAssembler:
 
 
 def common_run_length(lengths: NDArray[np.int64]) -> int:
-    """The group size behind runs of one prompt: the shortest of the lengths of which most runs are multiples.
+    """The group size behind runs of one prompt: their most common length, the shortest of several.
 
     Example:
         >>> common_run_length(np.array([8, 8, 16, 8, 3]))

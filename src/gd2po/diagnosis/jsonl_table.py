@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.json as pj
 
+from gd2po.diagnosis.numbers import plain
 from gd2po.diagnosis.tables import HEAD_ROWS, BadRows
 from gd2po.errors import DataFormatError
 
@@ -37,7 +38,10 @@ class JsonlTable:
         self._head = self._read_head()
         # dict.fromkeys keeps the order of first appearance.
         self.names = list(dict.fromkeys(key for row in self._head for key in row))
-        self._types = {name: self._guess_type(name) for name in self.names}
+        self._types: dict[str, pa.DataType] = {}
+        self._mixed: set[str] = set()
+        for name in self.names:
+            self._guess_type(name)
 
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""
@@ -49,7 +53,7 @@ class JsonlTable:
         first_row = 0
         self._bad_lines = []
         for first_line, block in self._blocks():
-            batch = self._parse_fast(block, columns)
+            batch = self._parse_fast(block, columns, [name for name in columns if name in bad_rows.labels])
             if batch is None:
                 batch = self._parse_slow(block, first_line, columns, bad_rows)
             if batch.num_rows:
@@ -97,45 +101,48 @@ class JsonlTable:
                 rows.append(row)
         return rows
 
-    def _guess_type(self, name: str) -> pa.DataType | None:
-        """Arrow's type for a column by its head; None for what Arrow shall not parse."""
+    def _guess_type(self, name: str) -> None:
+        """Note Arrow's type for a column by its head, or that values of several types make it a job for Python."""
         types = {type(row[name]) for row in self._head if row.get(name) is not None}
         if types == {int, float}:
-            return pa.float64()
-        return _ARROW_TYPES.get(types.pop()) if len(types) == 1 else None
+            self._types[name] = pa.float64()
+        elif len(types) > 1:
+            self._mixed.add(name)
+        elif types and (kind := types.pop()) in _ARROW_TYPES:
+            self._types[name] = _ARROW_TYPES[kind]
 
-    def _parse_fast(self, block: bytes, columns: Sequence[str]) -> pa.RecordBatch | None:
-        """The columns as Arrow reads them; None if it cannot, or if a value is absent rather than null."""
-        if any(self._types.get(name) is None for name in columns):
+    def _parse_fast(self, block: bytes, columns: Sequence[str], required: Sequence[str]) -> pa.RecordBatch | None:
+        """The columns as Arrow reads them; None if it cannot, or if a required value is absent rather than null."""
+        if any(name in self._mixed for name in columns):
             return None
         batch = self._arrow_parse(block, columns)
-        if batch is None and any(self._types[name] == pa.int64() for name in columns):
+        if batch is None and any(self._types.get(name) == pa.int64() for name in columns):
             # Whole numbers at first, fractions from here on.
-            self._types |= {name: pa.float64() for name in columns if self._types[name] == pa.int64()}
+            self._types |= {name: pa.float64() for name in columns if self._types.get(name) == pa.int64()}
             batch = self._arrow_parse(block, columns)
         if batch is None:
             return None
-        for name in columns:
+        for name in required:
             # A key cannot hide in a string, whose quotes are escaped, so fewer keys than rows means an absent one.
             if batch.column(name).null_count and block.count(json.dumps(name).encode()) < batch.num_rows:
                 return None
         return batch
 
     def _arrow_parse(self, block: bytes, columns: Sequence[str]) -> pa.RecordBatch | None:
-        schema = pa.schema([(name, self._types[name]) for name in columns])
+        typed = {name: self._types[name] for name in columns if name in self._types}
+        schema = pa.schema(list(typed.items()))
+        others = "ignore" if len(typed) == len(columns) else "infer"  # messages: Arrow finds their structure itself
         try:
             table = pj.read_json(
                 pa.BufferReader(block),
                 read_options=pj.ReadOptions(use_threads=False, block_size=len(block) + 1),
-                parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
+                parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
             )
         except pa.ArrowInvalid:
             return None
-        table = table.combine_chunks()
-        return pa.RecordBatch.from_arrays(
-            [table.column(name).chunk(0) if table.num_rows else pa.array([], schema.field(name).type) for name in columns],
-            names=list(columns),
-        )
+        if any(name not in table.column_names for name in columns):
+            return None
+        return pa.RecordBatch.from_arrays([plain(table.column(name)) for name in columns], names=list(columns))
 
     def _parse_slow(self, block: bytes, first_line: int, columns: Sequence[str], bad_rows: BadRows) -> pa.RecordBatch:
         """The columns line by line; malformed lines go to `bad_rows`."""
@@ -154,17 +161,17 @@ class JsonlTable:
                 bad_rows.add(place, f"expected a JSON object, got {type(row).__name__}")
                 self._bad_lines.append(line_number)
                 continue
-            absent = [name for name in columns if name not in row]
+            absent = [name for name in columns if name in bad_rows.labels and name not in row]
             if absent:
                 bad_rows.add(
                     place,
-                    f"no value for {bad_rows.label(absent[0])} (rows before have {', '.join(columns)})",
+                    f"no value for {bad_rows.label(absent[0])} (rows before have {', '.join(bad_rows.labels)})",
                     hint="Write null where it does not apply.",
                 )
                 self._bad_lines.append(line_number)
                 continue
             for name in columns:
-                values[name].append(row[name])
+                values[name].append(row.get(name))
         return pa.RecordBatch.from_arrays([_array(values[name]) for name in columns], names=list(columns))
 
 
@@ -174,7 +181,8 @@ def _array(values: list[Any]) -> pa.Array:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         texts = [
-            value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False) for value in values
+            value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for value in values
         ]
         return pa.array(texts, pa.string())
 

@@ -165,7 +165,9 @@ class _Chooser:
         layout, choices = self.layout, self.choices
         if choices.group_size is not None:
             layout.group_rule, layout.group_size = "blocks", choices.group_size
-            layout.reasons.append(f"Groups are blocks of {choices.group_size} consecutive rows of a step (--group-size).")
+            layout.reasons.append(
+                f"Groups are blocks of {choices.group_size} consecutive rows of a step (--group-size)."
+            )
             return
         column = self._named("group", choices.group)
         if column is not None:

@@ -35,7 +35,7 @@ class BadRows:
         self.count = 0
         self.examples: list[str] = []
         self.labels: dict[str, str] = {}
-        """How messages call a column, e.g. `reward 'format'`."""
+        """Columns that every row must have, and how messages call them, e.g. `reward 'format'`."""
 
     def add(self, place: str, problem: str, hint: str = SKIP_HINT) -> None:
         """Note one malformed row.

@@ -7,8 +7,7 @@ import inspect
 from typing import Any
 
 from gd2po.errors import GD2POError, RewardFunctionError
-from gd2po.rewards.registry import callable_name
-from gd2po.rewards.scores import validate_scores
+from gd2po.rewards import callable_name, validate_scores
 
 
 def guarded(reward_func: Any) -> Any:

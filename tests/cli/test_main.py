@@ -1,0 +1,76 @@
+"""The command line as a user types it, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+
+def gd2po(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from gd2po.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_answers_at_once_and_lists_the_commands() -> None:
+    fastest = float("inf")
+    for _ in range(3):  # the machine may be busy; the command is not slower than its fastest run
+        began = time.perf_counter()
+        result = gd2po("--help")
+        fastest = min(fastest, time.perf_counter() - began)
+    assert result.returncode == 0
+    assert "train" in result.stdout
+    assert "recipes" in result.stdout
+    assert fastest < 1
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = """
+import sys
+from gd2po.cli import main
+sys.argv = ["gd2po", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+heavy = {"torch", "transformers", "trl", "pandas", "pyarrow", "datasets", "plotly"} & set(sys.modules)
+sys.exit(f"loaded {heavy}" if heavy else 0)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_the_package_loads_neither_torch_nor_the_training_stack() -> None:
+    script = "import sys, gd2po; sys.exit(bool({'torch', 'transformers', 'trl', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+def test_the_core_loads_torch_and_no_training_stack() -> None:
+    script = (
+        "import sys; from gd2po import gd2po_advantages; "
+        "sys.exit(bool({'transformers', 'trl', 'verl', 'ray', 'pandas'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
+
+
+def test_version_is_printed() -> None:
+    import gd2po as package
+
+    assert gd2po("--version").stdout.strip() == f"gd2po {package.__version__}"
+
+
+def test_recipes_are_listed_and_printed() -> None:
+    assert gd2po("recipes").stdout.startswith("quickstart ")
+    assert "model_name_or_path: builtin:toolcalls" in gd2po("recipes", "quickstart").stdout
+
+
+def test_a_mistake_becomes_one_message_and_no_traceback() -> None:
+    result = gd2po("train", "--config", "quikstart")
+    assert result.returncode == 2
+    assert "Did you mean 'quickstart'?" in result.stderr
+    assert "Traceback" not in result.stderr
