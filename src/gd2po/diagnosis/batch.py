@@ -169,7 +169,21 @@ class Batch:
             "constant_groups": (scored & silent).astype(np.float64),
             "spread": np.where(scored & ~silent, self._group_std(filled, count), 0),
             "magnitude": self.per_group(self.magnitude),
+            "voice": self.per_group(y * self.total[:, None]),
+            "grpo_voice": self.per_group(self.grpo_contributions * self.grpo[:, None]),
         }
+
+    @cached_property
+    def grpo_contributions(self) -> Floats:
+        """(N, K) the weighted rewards in units of the GRPO advantage: over the standard deviation of their group's sum."""
+        weighted = np.where(self.applies, self.rewards, 0) * self.weights
+        sizes = np.maximum(self.per_group(self.present), 1)
+        # Centred for precision only: the advantage has mean 0 in each group, so a constant would not count.
+        centred = (weighted - self.spread_groups(self.per_group(weighted) / sizes[:, None])) * self.present[:, None]
+        squares = self.per_group(self.grpo * self.grpo)
+        spread = self.per_group(self.grpo * centred.sum(1))  # = (std + eps) * squares
+        scale = np.divide(squares, spread, out=np.zeros_like(squares), where=spread > 0)
+        return np.asarray(centred * self.spread_groups(scale)[:, None])
 
     def _group_std(self, filled: Floats, count: Floats) -> Floats:
         """(Q, K) unbiased standard deviation of each reward inside each group."""

@@ -82,7 +82,7 @@ class MethodSums:
     def _advantages(self, batch: Batch, keep: Bools) -> tuple[Floats, Floats]:
         """(N,) advantages up to the scale of each step, and (N, K) what each reward contributes to them."""
         if self.estimator == "grpo":
-            return batch.grpo, _grpo_contributions(batch)
+            return batch.grpo, batch.grpo_contributions
         factor = keep.astype(np.float64)
         if self.estimator == "gd2po":
             size = batch.per_group(batch.present)
@@ -106,18 +106,6 @@ class MethodSums:
         assert self.shares is not None
         self.shares += (shares * weight[:, None]).sum(0)
         self.shares_weight += float(weight.sum())
-
-
-def _grpo_contributions(batch: Batch) -> Floats:
-    """(N, K) the weighted rewards in the units of the GRPO advantage: over the standard deviation of their group's sum."""
-    weighted = np.where(batch.applies, batch.rewards, 0) * batch.weights
-    sizes = np.maximum(batch.per_group(batch.present), 1)
-    # Centred for precision only: the advantage has mean 0 in each group, so a constant would not count.
-    centred = (weighted - batch.spread_groups(batch.per_group(weighted) / sizes[:, None])) * batch.present[:, None]
-    squares = batch.per_group(batch.grpo * batch.grpo)
-    spread = batch.per_group(batch.grpo * centred.sum(1))  # = (std + eps) * squares
-    scale = np.divide(squares, spread, out=np.zeros_like(squares), where=spread > 0)
-    return np.asarray(centred * batch.spread_groups(scale)[:, None])
 
 
 def compared_methods(run_threshold: float | None, min_retained: float) -> list[MethodSums]:

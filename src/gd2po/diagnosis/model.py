@@ -1,0 +1,223 @@
+"""A diagnosis: plain numbers by name, which the terminal, the page and the JSON all show.
+
+A float that is None is undefined: a reward without signal has no correlation, a method that drops nothing no threshold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SCHEMA_VERSION = 1
+"""Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
+
+PairKind = Literal["agree", "oppose", "unrelated", "unclear"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % bootstrap interval over groups; without bounds where groups are too few."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the numbers come from."""
+
+    path: str
+    format: str
+    files: int
+    rollouts: int
+    groups: int
+    single_rollout_groups: int
+    group_sizes: dict[int, int]
+    """How many groups have each size, the most common sizes first."""
+    steps: int
+    first_step: int
+    last_step: int
+    skipped_rows: int
+    notes: list[str]
+    run: dict[str, str | float | list[float] | None]
+    """Settings of the run that wrote the log, where its folder tells them."""
+
+
+@dataclass(frozen=True)
+class RewardNumbers:
+    """One reward over the log."""
+
+    name: str
+    weight: float
+    applies: float
+    """Share of the rollouts to which it applies."""
+    mean: float | None
+    first_mean: float | None
+    """Over the first quarter of the steps."""
+    last_mean: float | None
+    """Over the last quarter."""
+    lowest: float | None
+    highest: float | None
+    distinct_values: int | None
+    """None if there are more than a few."""
+    spread: float | None
+    """Mean over groups of the standard deviation inside the group."""
+    constant_groups: Interval
+    """Share of the groups (with at least two rollouts it applies to) in which it is the same for all."""
+    constant_groups_last: float | None
+    """The same over the last quarter of the steps."""
+    at_highest: float | None
+    """Share of the rollouts with the highest value seen: saturation."""
+    at_highest_last: float | None
+    at_lowest: float | None
+    at_lowest_last: float | None
+
+
+@dataclass(frozen=True)
+class PairNumbers:
+    """Two rewards against each other."""
+
+    rewards: tuple[str, str]
+    conflict_rate: Interval
+    """Share of the rollouts in which they have opposite signs."""
+    correlation: Interval
+    """In-group correlation of the weighted rewards."""
+    kind: PairKind
+
+
+@dataclass(frozen=True)
+class OverallNumbers:
+    """All rewards together."""
+
+    conflict_rate: Interval
+    cancellation: Interval
+    snr_mean: float | None
+    zero_signal_groups: float
+    """Share of the groups in which no reward tells any rollout from another."""
+    zero_sum_groups: float
+    """Share of the groups in which the weighted sum of the rewards does not: what a sum-based filter drops."""
+    wrongly_dropped_groups: int
+    """Groups that such a filter drops although some reward carries signal."""
+    wrongly_dropped_share: Interval
+
+
+@dataclass(frozen=True)
+class MethodNumbers:
+    """What one method would do with these rollouts."""
+
+    name: str
+    estimator: str
+    snr_threshold: float | str | None
+    """None where nothing is filtered, "auto" for the adaptive one."""
+    filtered_rate: float | None
+    retained: dict[str, float | None]
+    retained_negative: dict[str, float | None]
+    effective_sample_share: float | None
+    """Effective sample size (sum |A|)^2 / sum A^2 of each step, over the rollouts."""
+    variance_share: dict[str, float | None]
+    """Share of the advantage's variance that comes from each reward; they add up to 1."""
+    auto_thresholds: tuple[float, float, float] | None
+    """Lowest, median and highest threshold of the steps, for "auto"."""
+    is_run: bool
+    """The setting that the log was made with."""
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What every threshold from 0 to 1 would do."""
+
+    thresholds: list[float]
+    keep_rate: list[float]
+    retained: dict[str, list[float | None]]
+    retained_negative: dict[str, list[float | None]]
+    snr_edges: list[float]
+    snr_counts: list[int]
+    """Conflicts by score, between the edges."""
+    agreeing: int
+    """Rollouts without mixed signs, whose score is 1."""
+    marked_threshold: float
+    """The run's own, or the method's default."""
+    recommended_threshold: float
+    """Largest at which every reward keeps `min_retained` of its signal, on both sides."""
+    min_retained: float
+    largest_conflict_snr: float
+    binary_snr_ceiling: float | None
+    """What mixed signs can score at most, if all rewards are binary."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """Numbers over the steps, in at most `MOST_POINTS` runs of consecutive steps."""
+
+    first_step: list[int]
+    last_step: list[int]
+    rollouts: list[int]
+    conflict_rate: list[float | None]
+    mean: dict[str, list[float | None]]
+    constant_groups: dict[str, list[float | None]]
+    length: list[float | None] | None
+    """Mean tokens of a completion; None if the log has no lengths."""
+
+
+@dataclass(frozen=True)
+class ShownRollout:
+    """One completion of a conflicted group."""
+
+    completion: str | None
+    rewards: list[float | None]
+    reward_advantages: list[float]
+    snr: float
+    conflict: bool
+
+
+@dataclass(frozen=True)
+class ShownGroup:
+    """A prompt on which the rewards cancel the most."""
+
+    step: int
+    prompt: str | None
+    size: int
+    lost: float
+    """Signal that cancels, per rollout, in standard deviations."""
+    where: str
+    rollouts: list[ShownRollout]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence of the verdict, with what it rests on."""
+
+    rule: str
+    level: Literal["act", "watch", "good", "note"]
+    title: str
+    text: str
+    sureness: float | None
+    """Share of the bootstrap resamples in which the rule holds; None where there is nothing to resample."""
+    numbers: dict[str, float | str | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer."""
+
+    headline: str
+    kind: Literal["no_conflict", "noise", "trade_off", "mixed", "unclear", "one_reward", "no_signal"]
+    findings: list[Finding]
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Everything that is known about a log."""
+
+    source: Source
+    verdict: Verdict
+    rewards: list[RewardNumbers]
+    pairs: list[PairNumbers]
+    overall: OverallNumbers
+    methods: list[MethodNumbers]
+    explorer: Explorer
+    course: Course
+    prompts: list[ShownGroup]
+    version: str
+    """Of gd2po."""
