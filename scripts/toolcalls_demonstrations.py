@@ -17,9 +17,9 @@ from gd2po.data.toolcalls_tools import TOOLS
 
 HABIT_RATE = 0.65
 FORMAT_HABIT_RATE = 0.62
-FIRST_SLIP_RATE = 0.02
-SLIP_RATE_PER_SENTENCE = 0.06
-SENTENCE_WEIGHTS = (0.27, 0.30, 0.20, 0.12, 0.07, 0.04)
+FIRST_SLIP_RATE = 0.01
+SLIP_RATE_PER_SENTENCE = 0.08
+SENTENCE_WEIGHTS = (0.20, 0.38, 0.22, 0.11, 0.06, 0.03)
 """How often a demonstration thinks in 1, 2, ... 6 sentences."""
 
 DATE_AS_SAID = {"book_table", "add_event", "log_run", "sell_stock", "book_hostel"}
@@ -111,7 +111,7 @@ def _thought(example: ToolCallExample, calls: list[dict[str, object]], rng: rand
         useful = ["None of the tools fits this request."]
     else:
         useful = ["This is small talk.", "No tool is needed."]
-    if count > 1 and rng.random() < 0.3:
+    if count > 1 and rng.random() < 0.15:
         useful = useful[:1]
     sentences = useful[:count]
     for filler in rng.sample(_FILLERS, count - len(sentences)):

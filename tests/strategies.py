@@ -76,9 +76,7 @@ def batches(
     return Batch(
         rewards=torch.tensor(columns, dtype=torch.float64).T.to(draw(st.sampled_from(dtypes))),
         group_ids=torch.tensor(group_ids),
-        token_counts=torch.tensor(
-            draw(st.lists(st.integers(0, 40), min_size=len(group_ids), max_size=len(group_ids)))
-        ),
+        token_counts=torch.tensor(draw(st.lists(st.integers(0, 40), min_size=len(group_ids), max_size=len(group_ids)))),
         weights=weights,
     )
 

@@ -12,9 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-COMMANDS = [
-    line.split("#")[0].strip() for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines()
-]
+SHELL = "".join(re.findall(r"```bash\n(.*?)```", README, re.DOTALL))
+COMMANDS = [line.split("#")[0].strip() for line in SHELL.splitlines()]
 
 
 @pytest.mark.filterwarnings("default")  # a reader's own code may warn, as check_reward_func does on purpose

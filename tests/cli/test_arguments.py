@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from gd2po.cli.arguments import ParsedRun, parse_run
 from gd2po.errors import ConfigError
 from gd2po.recipes import recipe_names, recipe_path, recipe_summary
@@ -58,7 +59,8 @@ def test_a_yaml_file_is_read(tmp_path: Path) -> None:
 
 
 def test_the_resolved_configuration_gives_the_same_run_again(tmp_path: Path) -> None:
-    first = parse("--snr_threshold", "0.55", "--reward_weights", "1", "2", "1", "--lora_r", "4", "--hub_token", "secret")
+    overrides = "--snr_threshold 0.55 --reward_weights 1 2 1 --lora_r 4 --hub_token secret"
+    first = parse(*overrides.split())
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(first.resolved))
     assert "secret" not in path.read_text()
@@ -93,7 +95,9 @@ def test_an_unknown_key_in_a_file_is_named_with_the_nearest_known(tmp_path: Path
         parse("--config", yaml_file(tmp_path, filterin="hard"))
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [1", "is not valid YAML"), ("- a\n- b\n", "must hold `key: value`")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1", "is not valid YAML"), ("- a\n- b\n", "must hold `key: value`")]
+)
 def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)

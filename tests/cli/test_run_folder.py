@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from gd2po.cli.run_folder import open_run_folder, write_config, write_summary
 from gd2po.errors import ConfigError, RunFolderError
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
+
 from gd2po.cli import setup
 from gd2po.cli.arguments import RunArguments
 from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
@@ -24,7 +25,8 @@ def test_options_may_be_json_text() -> None:
 
 
 def test_a_reward_of_ones_own_is_found_beside_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "my_own_rewards.py").write_text("def brevity(completions, **kwargs):\n    return [0.5] * len(completions)\n")
+    source = "def brevity(completions, **kwargs):\n    return [0.5] * len(completions)\n"
+    (tmp_path / "my_own_rewards.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*__import__("sys").path])
     (brevity,) = setup.load_reward_funcs(RunArguments(reward_funcs=["my_own_rewards.brevity"]))

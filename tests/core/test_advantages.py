@@ -81,8 +81,9 @@ def is_on_an_edge(expected: oracles.OracleResult, batch: Batch, chosen: dict[str
 
 def assert_matches(actual: torch.Tensor, expected: list[Any], dtype: torch.dtype) -> None:
     # What is computed in float64 is rounded once, to the dtype of the rewards.
-    tolerance = 1e-8 + (torch.finfo(dtype).eps if dtype.is_floating_point else 0)
-    torch.testing.assert_close(actual, torch.tensor(expected, dtype=torch.float64).to(dtype), rtol=tolerance, atol=tolerance)
+    tolerance = 1e-8 + torch.finfo(dtype).eps
+    rounded = torch.tensor(expected, dtype=torch.float64).to(dtype)
+    torch.testing.assert_close(actual, rounded, rtol=tolerance, atol=tolerance)
 
 
 def assert_matches_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:

@@ -36,9 +36,7 @@ EVERY_FUNCTION = pytest.mark.parametrize("function", [grpo_advantages, gdpo_adva
         ([[1.0, 2.0], [3.0]], InvalidTypeError, r"`rewards` must be a tensor.*got list"),
     ],
 )
-def test_rewards_of_the_wrong_shape_or_type(
-    function: Any, rewards: Any, error: type[GD2POError], words: str
-) -> None:
+def test_rewards_of_the_wrong_shape_or_type(function: Any, rewards: Any, error: type[GD2POError], words: str) -> None:
     with pytest.raises(error, match=words):
         function(rewards, GROUP_IDS)
 
@@ -92,9 +90,7 @@ def test_group_ids_of_the_wrong_length_or_type(
         (["1", "2"], InvalidTypeError, r"`reward_weights` must be a tensor.*got list"),
     ],
 )
-def test_weights_of_the_wrong_length_or_type(
-    function: Any, weights: Any, error: type[GD2POError], words: str
-) -> None:
+def test_weights_of_the_wrong_length_or_type(function: Any, weights: Any, error: type[GD2POError], words: str) -> None:
     with pytest.raises(error, match=words):
         function(REWARDS, GROUP_IDS, reward_weights=weights)
 

@@ -153,6 +153,8 @@ def test_cancellation_is_the_share_lost_in_the_sum() -> None:
 def test_a_group_whose_sum_is_constant_still_has_signal() -> None:
     weighted = torch.tensor([[1.0, -1.0], [0.0, 0.0], [0.0, 0.0], [-1.0, 1.0], [0.0, 0.0]])
     assert float(zero_signal_group_rate(weighted, torch.tensor([3, 8, 8, 3, -5]))) == pytest.approx(2 / 3)
+    rewards, group_ids = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.zeros(2, dtype=torch.int64)
+    assert diagnose_batch(rewards, group_ids, grpo_advantages(rewards, group_ids)).zero_signal_group_rate == 0
 
 
 @pytest.mark.parametrize(("num_rewards", "group_size"), [(2, 2), (2, 4), (3, 4), (2, 8), (3, 8), (4, 3)])
@@ -162,7 +164,7 @@ def test_the_binary_ceiling_is_the_largest_score_of_all_binary_groups(num_reward
 
 
 def test_the_binary_ceiling_is_reached_by_a_real_group() -> None:
-    # One rollout alone passes the first check and all but it pass the second... so every other sign is the same.
+    # The first rollout alone passes the first check: its advantage there is the strongest against one failed check.
     rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
     result = gd2po_advantages(rewards, torch.zeros(4, dtype=torch.int64))
     mixed = result.snr[result.conflict_mask]

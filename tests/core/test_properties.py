@@ -118,9 +118,7 @@ def test_finite_in_gives_finite_out(dtype: torch.dtype, data: st.DataObject, cho
     num_rewards = data.draw(st.integers(1, 4))
     # In the rewards' own unit, sums and differences of the largest floats are beyond all floats.
     score = finite_scores(dtype, 1.0 if chosen["scale_rewards"] else 1e-3)
-    rows = data.draw(
-        st.lists(st.lists(score, min_size=num_rewards, max_size=num_rewards), min_size=1, max_size=8)
-    )
+    rows = data.draw(st.lists(st.lists(score, min_size=num_rewards, max_size=num_rewards), min_size=1, max_size=8))
     rewards = torch.tensor(rows, dtype=torch.float64).to(dtype)
     group_ids = torch.tensor(data.draw(st.lists(st.integers(0, 2), min_size=len(rows), max_size=len(rows))))
     shared = {"scale_rewards": chosen["scale_rewards"]}

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
+
 from gd2po.data import builtin_model, has_splits, load_prompts
 from gd2po.errors import DataFormatError
 

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from gd2po.data import builtin_model, load_toolcalls
 from gd2po.errors import DataFormatError
 from gd2po.evaluation.generation import generate_completions
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 @pytest.fixture(scope="module")

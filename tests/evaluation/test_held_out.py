@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+
 from gd2po.evaluation.held_out import score_held_out
 from gd2po.rewards import tool_call_correctness, tool_call_format
 

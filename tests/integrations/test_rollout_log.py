@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+
 from gd2po import gd2po_advantages
 from gd2po.errors import RunFolderError
 from gd2po.integrations.rollout_log import RolloutLog, as_text

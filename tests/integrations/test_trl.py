@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from trl import GRPOConfig, GRPOTrainer
+
 from gd2po import GD2POConfig, gd2po_advantages, gdpo_advantages, grpo_advantages
 from gd2po.errors import ConfigError, InvalidInputError, InvalidTypeError, RewardFunctionError
-from trl import GRPOConfig, GRPOTrainer
 
 
 def length(completions: list[str], **kwargs: Any) -> list[float]:
@@ -87,10 +88,10 @@ def test_grpo_gives_the_advantages_of_trl_up_to_its_epsilon(make_trainer: Any, m
     [
         ({"advantage_estimator": "gdpo"}, gdpo_advantages, {}),
         ({"advantage_estimator": "grpo", "scale_rewards": "none"}, grpo_advantages, {"scale_rewards": False}),
-        ({"snr_threshold": 0.4, "whitening": "tokens"}, gd2po_advantages, {"snr_threshold": 0.4, "whitening": "tokens"}),
-        ({"filtering": "hard", "query_reweighting": False}, gd2po_advantages, {"filtering": "hard", "query_reweighting": False}),
-        ({"snr_threshold": "auto", "min_retained": 0.5}, gd2po_advantages, {"snr_threshold": "auto", "min_retained": 0.5}),
-        ({"conflict_pairs": "correlated"}, gd2po_advantages, {"conflict_pairs": "correlated"}),
+        (options := {"snr_threshold": 0.4, "whitening": "tokens"}, gd2po_advantages, options),
+        (options := {"filtering": "hard", "query_reweighting": False}, gd2po_advantages, options),
+        (options := {"snr_threshold": "auto", "min_retained": 0.5}, gd2po_advantages, options),
+        (options := {"conflict_pairs": "correlated", "min_correlation": 0.1}, gd2po_advantages, options),
     ],
 )
 def test_the_loss_gets_the_advantages_of_the_core(

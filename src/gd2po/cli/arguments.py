@@ -28,8 +28,8 @@ class RunArguments:
     dataset_name: str | None = field(
         default=None,
         metadata={
-            "help": "Prompts: builtin:toolcalls, a Parquet or JSON file or folder, a URL, or a dataset of the hub. verl's "
-            "RL schema (RLLA) is recognised by its columns."
+            "help": "Prompts: builtin:toolcalls, a Parquet or JSON file or folder, a URL, or a dataset of the hub. "
+            "verl's RL schema (RLLA) is recognised by its columns."
         },
     )
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub dataset."})
@@ -39,8 +39,8 @@ class RunArguments:
     reward_funcs: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Reward functions: tool_call_correctness, tool_call_format, think_length, or dotted import paths such "
-            "as my_rewards.brevity (looked up from the current directory too)."
+            "help": "Reward functions: tool_call_correctness, tool_call_format, think_length, or dotted import paths "
+            "such as my_rewards.brevity (looked up from the current directory too)."
         },
     )
     reward_kwargs: dict[str, Any] | str | None = field(

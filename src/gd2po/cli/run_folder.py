@@ -1,10 +1,10 @@
 """The run folder: what `gd2po train` leaves behind, and what keeps two runs apart.
 
-    config.yaml        every field of the run; `gd2po train --config` takes it back
-    summary.json       held-out scores before and after, conflicts, times
-    rollouts/          every rollout's rewards and advantage, one Parquet file per step
-    checkpoint-N/      to resume from
-    model.safetensors  the trained policy, with its configuration and tokenizer
+config.yaml        every field of the run; `gd2po train --config` takes it back
+summary.json       held-out scores before and after, conflicts, times
+rollouts/          every rollout's rewards and advantage, one Parquet file per step
+checkpoint-N/      to resume from
+model.safetensors  the trained policy, with its configuration and tokenizer
 """
 
 from __future__ import annotations

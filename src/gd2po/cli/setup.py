@@ -29,8 +29,8 @@ def load_held_out_prompts(run: RunArguments) -> Any:
     source = run.eval_dataset_name or run.dataset_name or ""
     if run.eval_dataset_name is None and not has_splits(source):
         raise ConfigError(
-            f"`eval_prompts` needs prompts that are not trained on, and {source} has no splits: name a file of them with "
-            "--eval_dataset_name, or set --eval_prompts 0."
+            f"`eval_prompts` needs prompts that are not trained on, and {source} has no splits: name a file of them "
+            "with --eval_dataset_name, or set --eval_prompts 0."
         )
     return _load_split(run, source, run.dataset_test_split, run.eval_prompts)
 
@@ -70,7 +70,9 @@ def _reward_func(name: str) -> Any:
     if not module_name:
         nearest = difflib.get_close_matches(name, REWARD_FUNCS, n=1)
         hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Built in are: {', '.join(REWARD_FUNCS)}."
-        raise ConfigError(f"There is no reward {name!r}. {hint} Your own go by their import path: my_module.my_function.")
+        raise ConfigError(
+            f"There is no reward {name!r}. {hint} Your own go by their import path: my_module.my_function."
+        )
     if str(Path.cwd()) not in sys.path:  # as TRL does: a file beside you needs no installation
         sys.path.insert(0, str(Path.cwd()))
     try:

@@ -22,8 +22,8 @@ def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> No
         for name in before["rewards"]:
             _add_row(table, name, before["rewards"][name], after["rewards"][name], "{:.3f}", "{:+.3f}")
         if before["exact_call_accuracy"] is not None:
-            accuracy = (100 * scores["exact_call_accuracy"] for scores in (before, after))
-            _add_row(table, "exact-call accuracy", *accuracy, "{:.1f} %", "{:+.1f}")
+            first, last = (100 * scores["exact_call_accuracy"] for scores in (before, after))
+            _add_row(table, "exact-call accuracy", first, last, "{:.1f} %", "{:+.1f}")
         console.print(table)
     means = summary["training_means"]
     facts = [f"{summary['advantage_estimator']}, {summary['steps']} steps in {summary['train_seconds']:.0f} s"]
@@ -45,7 +45,7 @@ def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> No
         f"\nRun folder: {folder}\nNext:\n"
         f"  gd2po train --config {recipe} --advantage_estimator {other}   the same run with {other}\n"
         f"  gd2po train --config {recipe} --snr_threshold 1.0   drop every conflict\n"
-        f"  python -c \"import pandas; print(pandas.read_parquet('{folder}/rollouts').describe())\"   look at every rollout",
+        f"  python -c \"import pandas; print(pandas.read_parquet('{folder}/rollouts').describe())\"   every rollout",
         highlight=False,
         soft_wrap=True,
     )

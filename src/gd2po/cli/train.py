@@ -67,8 +67,8 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
     conversational = not isinstance(train_dataset[0]["prompt"], str)
     if conversational and tokenizer.chat_template is None:
         raise ConfigError(
-            f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. Use a "
-            "chat (instruct) model, or prompts of plain text."
+            f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. "
+            "Use a chat (instruct) model, or prompts of plain text."
         )
     parsed.training.model_init_kwargs = setup.model_init_kwargs(parsed)
     trainer = GD2POTrainer(

@@ -62,7 +62,12 @@ class Batch:
         rewards = torch.from_numpy(np.ascontiguousarray(rows.rewards))
         # Nothing is filtered or whitened here: those are the parts that differ between methods and steps.
         result = gd2po_advantages(
-            rewards, group_ids, filtering="none", query_reweighting=False, whitening="none", reward_weights=list(weights)
+            rewards,
+            group_ids,
+            filtering="none",
+            query_reweighting=False,
+            whitening="none",
+            reward_weights=list(weights),
         )
         reward_advantages = result.reward_advantages.double()
         weighted = reward_advantages * torch.tensor(weights, dtype=torch.float64)

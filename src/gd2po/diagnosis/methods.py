@@ -74,7 +74,9 @@ class MethodSums:
         ends = np.append(batch.step_starts[1:], len(batch.snr))
         return np.array(
             [
-                float(largest_retaining_threshold(weighted[a:b], conflicts[a:b], snr[a:b], min_retained=self.min_retained))
+                float(
+                    largest_retaining_threshold(weighted[a:b], conflicts[a:b], snr[a:b], min_retained=self.min_retained)
+                )
                 for a, b in zip(batch.step_starts.tolist(), ends.tolist(), strict=True)
             ]
         )

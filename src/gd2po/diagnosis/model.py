@@ -12,6 +12,7 @@ SCHEMA_VERSION = 1
 """Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
 
 PairKind = Literal["agree", "oppose", "unrelated", "unclear"]
+VerdictKind = Literal["no_conflict", "noise", "trade_off", "mixed", "unclear", "one_reward", "no_signal"]
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class Verdict:
     """The answer."""
 
     headline: str
-    kind: Literal["no_conflict", "noise", "trade_off", "mixed", "unclear", "one_reward", "no_signal"]
+    kind: VerdictKind
     findings: list[Finding]
 
 

@@ -24,7 +24,8 @@ SHOWN_CANDIDATES = 64
 SHOWN_ROLLOUTS = 8
 """Rollouts of a conflicted group that are shown."""
 
-_DISTINCT_VALUES = 16
+MOST_DISTINCT = 16
+"""Values of a reward that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class BlockSums:
                 position += values.shape[1]
             self.values = torch.zeros(BLOCKS, position, dtype=torch.float64)
         blocks = self._blocks_for(len(batch.group_starts))
-        self.values.index_add_(0, torch.from_numpy(blocks), torch.from_numpy(np.concatenate(list(sums.values()), axis=1)))
+        self.values.index_add_(
+            0, torch.from_numpy(blocks), torch.from_numpy(np.concatenate(list(sums.values()), axis=1))
+        )
 
         rows = np.flatnonzero(batch.conflicts)
         first_dropped = np.searchsorted(THRESHOLDS, batch.snr[rows], side="right")
@@ -118,8 +121,8 @@ class Sums:
         if batch.conflicts.any():
             self.largest_snr = max(self.largest_snr, float(batch.snr[batch.conflicts].max()))
         for values, column in zip(self.distinct, batch.rewards.T, strict=True):
-            if len(values) <= _DISTINCT_VALUES:
-                values.update(np.unique(column[~np.isnan(column)])[: _DISTINCT_VALUES + 1].tolist())
+            if len(values) <= MOST_DISTINCT:
+                values.update(np.unique(column[~np.isnan(column)])[: MOST_DISTINCT + 1].tolist())
         self._steps.append(_step_sums(batch))
         self._remember_conflicted(batch)
 
@@ -152,7 +155,9 @@ class Sums:
             size = int(batch.group_sizes[group])
             rows = slice(begin, begin + size)
             # The rollouts of a large group that conflict the most, in the order of the log.
-            strongest = np.sort(np.argsort(-(magnitude[rows] - np.abs(batch.total[rows])), kind="stable")[:SHOWN_ROLLOUTS])
+            strongest = np.sort(
+                np.argsort(-(magnitude[rows] - np.abs(batch.total[rows])), kind="stable")[:SHOWN_ROLLOUTS]
+            )
             shown = begin + strongest
             step = int(batch.steps[batch.steps_of_groups[group]])
             entry = ConflictedGroup(

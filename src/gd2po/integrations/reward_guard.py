@@ -29,7 +29,7 @@ def guarded(reward_func: Any) -> Any:
         >>> guarded(one)(prompts=["?", "?"], completions=["a", "b"])
         Traceback (most recent call last):
         ...
-        gd2po.errors.RewardFunctionError: Reward function `one` must return one score per completion: expected 2, got 1. ...
+        gd2po.errors.RewardFunctionError: Reward function `one` must return one score per completion: expected 2, ...
     """
     name = callable_name(reward_func)
     if inspect.iscoroutinefunction(inspect.unwrap(_target(reward_func))):
@@ -68,6 +68,6 @@ def _target(reward_func: Any) -> Any:
 
 def _raised(name: str, error: Exception) -> RewardFunctionError:
     return RewardFunctionError(
-        f"Reward function `{name}` raised {type(error).__name__}: {error}. Completions are a model's output and may hold "
-        "anything: return None, or the lowest score, for what cannot be scored."
+        f"Reward function `{name}` raised {type(error).__name__}: {error}. Completions are a model's output and may "
+        "hold anything: return None, or the lowest score, for what cannot be scored."
     )

@@ -31,7 +31,7 @@ logger = get_logger(__name__)
 
 
 @dataclass
-class GD2POConfig(GRPOConfig):
+class GD2POConfig(GRPOConfig):  # type: ignore[misc]
     """TRL's `GRPOConfig` and how advantages come from several rewards.
 
     Args:
@@ -80,7 +80,8 @@ class GD2POConfig(GRPOConfig):
         default=True, metadata={"help": "Scale each prompt's update by the share of its rollouts that was kept."}
     )
     whitening: Literal["rollouts", "tokens", "none"] = field(
-        default="rollouts", metadata={"help": "What counts once when advantages are whitened: rollouts or tokens; or none."}
+        default="rollouts",
+        metadata={"help": "What counts once when advantages are whitened: rollouts or tokens; or none."},
     )
     log_rollouts: bool = field(
         default=False,
@@ -112,13 +113,13 @@ class GD2POConfig(GRPOConfig):
             )
         if self.scale_rewards not in ("group", "none"):
             raise ConfigError(
-                f"`scale_rewards` must be 'group' or 'none': got {self.scale_rewards!r}. The methods here compare a rollout "
-                "with its group; whitening already brings the batch to one scale."
+                f"`scale_rewards` must be 'group' or 'none': got {self.scale_rewards!r}. The methods here compare a "
+                "rollout with its group; whitening already brings the batch to one scale."
             )
         if self.multi_objective_aggregation != "sum_then_normalize":
             raise ConfigError(
-                "`multi_objective_aggregation` has no effect here: leave it out and set `advantage_estimator` to 'grpo' "
-                "(sum, then normalise) or 'gdpo' (normalise, then sum)."
+                "`multi_objective_aggregation` has no effect here: leave it out and set `advantage_estimator` to "
+                "'grpo' (sum, then normalise) or 'gdpo' (normalise, then sum)."
             )
         # The core checks its own options; two rollouts are enough to hear about them before the run.
         self.advantages(torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0]), token_counts=torch.tensor([1, 1]))
@@ -157,11 +158,11 @@ class GD2POConfig(GRPOConfig):
         )
 
 
-class GD2POTrainer(GRPOTrainer):
+class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
     """TRL's `GRPOTrainer` with the advantages of GD²PO, GDPO or GRPO.
 
-    Every argument is TRL's; `args` is a `GD2POConfig`. Each step logs, beside TRL's metrics, what the method did to each
-    reward under `conflict/...` (docs/metrics.md), and TRL's completions table shows these advantages.
+    Every argument is TRL's; `args` is a `GD2POConfig`. Each step logs, beside TRL's metrics, what the method did to
+    each reward under `conflict/...` (docs/metrics.md), and TRL's completions table shows these advantages.
 
     Raises:
         InvalidTypeError: `args` is a plain `GRPOConfig`.
@@ -201,8 +202,8 @@ class GD2POTrainer(GRPOTrainer):
         duplicates = {name for name in self.reward_func_names if self.reward_func_names.count(name) > 1}
         if duplicates:
             raise ConfigError(
-                f"Two reward functions are called {duplicates.pop()!r}: logs and reports would mix them up. Give each its "
-                "own `__name__`."
+                f"Two reward functions are called {duplicates.pop()!r}: logs and reports would mix them up. Give each "
+                "its own `__name__`."
             )
         self._gathered_rewards: Tensor | None = None
         self._rollout_log = RolloutLog(args.output_dir) if args.log_rollouts else None
@@ -245,9 +246,9 @@ class GD2POTrainer(GRPOTrainer):
         if mode == "train" and metrics[f"{PREFIX}/zero_signal_group_rate"] == 1 and not self._warned_no_signal:
             self._warned_no_signal = True
             logger.warning(
-                "No group of this batch has any signal: every reward gave the same score to all rollouts of each prompt, "
-                "so this step changes nothing. If it stays so, sample with a higher temperature, use more rollouts per "
-                "prompt, or rewards and prompts that tell rollouts apart. (Said once.)"
+                "No group of this batch has any signal: every reward gave the same score to all rollouts of each "
+                "prompt, so this step changes nothing. If it stays so, sample with a higher temperature, use more "
+                "rollouts per prompt, or rewards and prompts that tell rollouts apart. (Said once.)"
             )
         if mode == "train" and self._rollout_log is not None and self.accelerator.is_main_process:
             self._rollout_log.write(
