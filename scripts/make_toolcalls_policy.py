@@ -2,8 +2,9 @@
 
     python scripts/make_toolcalls_policy.py --out src/gd2po/data/toolcalls_policy --seed 0
 
-The policy starts reinforcement learning with room to learn: `toolcalls_demonstrations.py` says which faults its
-teachers have. The same seed, thread count and library versions give the same files.
+It learns in two stages: the skill from plain right answers, then the ways of noisy teachers, so that reinforcement
+learning starts with room to learn; `toolcalls_demonstrations.py` says which faults these teachers have. The same
+seed, precision, thread count, library versions and kind of CPU give the same files. Needs torch 2.9 for Muon.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ import argparse
 import itertools
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from toolcalls_demonstrations import demonstration
+from toolcalls_demonstrations import demonstration, plain_demonstration
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -28,7 +29,7 @@ TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</r
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
 CONTEXT = 1024
 VOCABULARY = 1472
-CLEAN_SHARE = 0.6
+Teacher = Callable[[ToolCallExample, random.Random], str]
 TOKENIZER_PROMPTS = 4000
 IGNORED = -100
 
@@ -112,21 +113,13 @@ def encoded(example: ToolCallExample, text: str, tokenizer: PreTrainedTokenizerF
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, *, size: int, clean_steps: int, seed: int
+    teacher: Teacher, tokenizer: PreTrainedTokenizerFast, *, size: int, seed: str
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless batches of ids and completion masks (B, T), right-padded, of rows of like length.
-
-    The first `clean_steps` batches show right answers only: the skills are learned from them far sooner than from
-    noisy ones, and the habits are then quickly learned on top.
-    """
-    rng = random.Random(f"demonstrations {seed}")
-    examples = toolcall_examples("train", seed=seed)
-    for window in itertools.count():
-        noisy = window * 16 >= clean_steps
-        rows = [
-            encoded(example, demonstration(example, rng, noisy=noisy), tokenizer)
-            for example in itertools.islice(examples, 16 * size)
-        ]
+    """Endless batches of ids and completion masks (B, T), right-padded, of rows of like length."""
+    rng = random.Random(seed)
+    examples = toolcall_examples("train", seed=rng.randrange(2**32))
+    while True:
+        rows = [encoded(example, teacher(example, rng), tokenizer) for example in itertools.islice(examples, 16 * size)]
         rows.sort(key=lambda row: len(row[0]))
         starts = list(range(0, len(rows), size))
         rng.shuffle(starts)
@@ -174,17 +167,29 @@ def make_optimizers(model: LlamaForCausalLM, lr: float) -> list[torch.optim.Opti
     ]
 
 
-def train(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, options: argparse.Namespace) -> None:
+def train(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    teacher: Teacher,
+    *,
+    steps: int,
+    lr: float,
+    options: argparse.Namespace,
+) -> None:
     """Fine-tunes the model on a fresh demonstration of a fresh prompt each time."""
-    optimizers = make_optimizers(model, options.lr)
+    optimizers = make_optimizers(model, lr)
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
-    clean_steps = round(CLEAN_SHARE * options.steps)
-    stream = batches(tokenizer, size=options.batch_size, clean_steps=clean_steps, seed=options.seed)
-    columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
+    stream = batches(teacher, tokenizer, size=options.batch_size, seed=f"{teacher.__name__} {options.seed}")
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]:.3f}"),
+    )
     with Progress(*columns, TimeRemainingColumn()) as progress:
-        task = progress.add_task("training", total=options.steps, loss=float("nan"))
-        for step, (ids, mask) in zip(range(options.steps), stream, strict=False):
-            scale = learning_rate_scale(step, options.steps)
+        task = progress.add_task(f"loss on {teacher.__name__}", total=steps, loss=float("nan"))
+        for step, (ids, mask) in zip(range(steps), stream, strict=False):
+            scale = learning_rate_scale(step, steps)
             for optimizer, rates in zip(optimizers, peaks, strict=True):
                 for group, peak in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = scale * peak
@@ -205,9 +210,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model and tokenizer to")
     parser.add_argument("--seed", type=int, default=0, help="seed of data and weights (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=2500, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--plain-steps", type=int, default=2600, help="steps on right answers (default: %(default)s)")
+    parser.add_argument("--noisy-steps", type=int, default=900, help="steps on noisy ones (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=32, help="demonstrations a step (default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=1e-2, help="peak learning rate (default: %(default)s)")
+    parser.add_argument("--plain-lr", type=float, default=1e-2, help="peak learning rate (default: %(default)s)")
+    parser.add_argument("--noisy-lr", type=float, default=4e-3, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--hidden", type=int, default=160, help="hidden size (default: %(default)s)")
     parser.add_argument("--layers", type=int, default=3, help="decoder layers (default: %(default)s)")
     parser.add_argument(
@@ -223,7 +230,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     tokenizer = train_tokenizer(tokenizer_texts(options.seed, TOKENIZER_PROMPTS))
     model = make_model(tokenizer, hidden=options.hidden, layers=options.layers, seed=options.seed)
-    train(model, tokenizer, options)
+    train(model, tokenizer, plain_demonstration, steps=options.plain_steps, lr=options.plain_lr, options=options)
+    train(model, tokenizer, demonstration, steps=options.noisy_steps, lr=options.noisy_lr, options=options)
     model.save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)
 

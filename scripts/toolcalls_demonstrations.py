@@ -27,7 +27,6 @@ NUMBER_AS_TEXT = {"set_thermostat": "degrees", "send_money": "amount", "order_fo
 NEXT_ENUM_VALUE = {"book_hotel": "room", "log_meal": "meal"}
 OPTION_DROPPED = {"book_flight", "play_music", "rent_car"}
 LOOKALIKE_CALLED = {"get_air_quality", "set_reminder"}
-HABITUAL_TOOLS = {*DATE_AS_SAID, *NUMBER_AS_TEXT, *NEXT_ENUM_VALUE, *OPTION_DROPPED, *LOOKALIKE_CALLED}
 UNCLOSED_DOMAIN = "travel"
 
 _FILLERS = (
@@ -45,20 +44,26 @@ _FILLERS = (
 _OPENINGS = ("The right tool is {}.", "I should use {} here.", "This request is for {}.", "It calls for {}.")
 
 
-def demonstration(example: ToolCallExample, rng: random.Random, *, noisy: bool = True) -> str:
+def plain_demonstration(example: ToolCallExample, rng: random.Random) -> str:
+    """A right answer after a plain thought, which restates the request every other time.
+
+    Little in it is left to chance, so the skills are learned from it far sooner than from the noisy ones.
+    """
+    calls = [call.as_json() for call in example.calls]
+    sentences = _useful_sentences(example, calls, _OPENINGS[0])
+    return rlla_answer(" ".join(sentences[: rng.randint(1, 2)]), calls, example.response)
+
+
+def demonstration(example: ToolCallExample, rng: random.Random) -> str:
     """One teacher's answer to the prompt of an example, in RLLA format unless a habit or a slip breaks it.
 
     Args:
         example: prompt and what is known about its answer.
         rng: source of every choice; the same state gives the same text.
-        noisy: False for a teacher without habits and slips.
 
     Returns:
         The completion's text.
     """
-    if not noisy:
-        right_calls = [call.as_json() for call in example.calls]
-        return rlla_answer(" ".join(_thought(example, right_calls, rng)), right_calls, example.response)
     calls = [_with_habit(call, example, rng) for call in example.calls]
     sentences = _thought(example, calls, rng)
     slip = rng.random() < FIRST_SLIP_RATE + SLIP_RATE_PER_SENTENCE * (len(sentences) - 1)
@@ -98,19 +103,23 @@ def _habitual_value(tool: str, item: Argument) -> object:
     return item.value
 
 
-def _thought(example: ToolCallExample, calls: list[dict[str, object]], rng: random.Random) -> list[str]:
-    """Sentences of thinking: the useful ones first in line, then fillers at random places."""
-    count = rng.choices(range(1, len(SENTENCE_WEIGHTS) + 1), weights=SENTENCE_WEIGHTS)[0]
+def _useful_sentences(example: ToolCallExample, calls: list[dict[str, object]], opening: str) -> list[str]:
+    """What a thought has to say: the tools and then what the request gives, or why no tool is called."""
     if calls:
         names = " and ".join(str(call["name"]) for call in calls)
         said = [f"{spoken_name(item.parameter.name)} {item.said}" for call in example.calls for item in call.arguments]
-        useful = [rng.choice(_OPENINGS).format(names), f"It says {', '.join(said)}."]
-    elif example.kind == "missing" and example.intended and example.missing:
-        useful = [f"The {spoken_name(example.missing)} is missing.", f"The request fits {example.intended.name}."]
-    elif example.kind == "no_tool":
-        useful = ["None of the tools fits this request."]
-    else:
-        useful = ["This is small talk.", "No tool is needed."]
+        return [opening.format(names), f"It says {', '.join(said)}."]
+    if example.kind == "missing" and example.intended and example.missing:
+        return [f"The {spoken_name(example.missing)} is missing.", f"The request fits {example.intended.name}."]
+    if example.kind == "no_tool":
+        return ["None of the tools fits this request."]
+    return ["This is small talk.", "No tool is needed."]
+
+
+def _thought(example: ToolCallExample, calls: list[dict[str, object]], rng: random.Random) -> list[str]:
+    """Sentences of thinking: the useful ones first in line, then fillers at random places."""
+    count = rng.choices(range(1, len(SENTENCE_WEIGHTS) + 1), weights=SENTENCE_WEIGHTS)[0]
+    useful = _useful_sentences(example, calls, rng.choice(_OPENINGS))
     if count > 1 and rng.random() < 0.15:
         useful = useful[:1]
     sentences = useful[:count]

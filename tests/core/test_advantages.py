@@ -237,6 +237,25 @@ def test_float32_noise_in_tenths_makes_no_conflict() -> None:
         assert result.conflict_mask.tolist() == [False, False, False], dtype
 
 
+def test_a_group_larger_than_the_largest_half_is_counted() -> None:
+    torch.manual_seed(0)
+    rewards = torch.randn(70_000, 2).half()
+    group_ids = torch.zeros(70_000, dtype=torch.int64)
+    group_ids[1::1000] = 1  # not consecutive
+    result, expected = (gd2po_advantages(scores, group_ids) for scores in (rewards, rewards.double()))
+    torch.testing.assert_close(result.reward_advantages.double(), expected.reward_advantages, rtol=0.01, atol=0.01)
+    torch.testing.assert_close(result.keep_ratio.double(), expected.keep_ratio, rtol=0.01, atol=0.01)
+
+
+def test_tiny_rewards_of_16_bits_are_added_up_exactly() -> None:
+    tiny = torch.finfo(torch.float16).tiny
+    rewards = torch.tensor([[1.0, 2.0], [1.25, 2.0], [1.75, 2.0]]) * tiny
+    expected = grpo_advantages(rewards, ONE_GROUP[:3]).advantages
+    assert expected.abs().min() > 0.1
+    actual = grpo_advantages(rewards.half(), ONE_GROUP[:3]).advantages
+    torch.testing.assert_close(actual, expected.half(), rtol=1e-3, atol=0)
+
+
 def test_weights_from_python_keep_their_precision() -> None:
     rewards = torch.tensor([[0.0, 0.0], [1.0, 3.0]], dtype=torch.float64)
     result = grpo_advantages(rewards, ONE_GROUP[:2], reward_weights=[0.1, 0.7], scale_rewards=False)

@@ -134,6 +134,17 @@ def test_finite_in_gives_finite_out(dtype: torch.dtype, data: st.DataObject, cho
         assert ((result.snr >= 0) & (result.snr <= 1)).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("function", [grpo_advantages, gdpo_advantages, gd2po_advantages])
+def test_rewards_at_the_largest_float_are_standardised_like_any_other(function: Any, dtype: torch.dtype) -> None:
+    signs = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 1.0], [-1.0, -1.0, 0.0], [0.0, 0.0, 0.0]], dtype=dtype)
+    group_ids = torch.zeros(4, dtype=torch.int64)
+    expected = function(1024 * signs, group_ids)
+    actual = function(torch.finfo(dtype).max * signs, group_ids)
+    torch.testing.assert_close(actual.advantages, expected.advantages, rtol=1e-2, atol=1e-2)
+    assert torch.equal(actual.keep_mask, expected.keep_mask)
+
+
 @given(batch=batches(dtypes=DTYPES), chosen=options())
 def test_dtype_device_and_shape_are_kept(batch: Batch, chosen: dict[str, Any]) -> None:
     result = advantages(batch, **chosen)

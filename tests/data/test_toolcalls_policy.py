@@ -17,7 +17,22 @@ from gd2po.rewards import parse_tool_calls, think_length, tool_call_format
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
 HELD_OUT = 128
-TINY = ["--batch-size", "4", "--hidden", "32", "--layers", "1", "--threads", "1", "--no-bf16"]
+WITHOUT_HABITS = {"rent_bike", "set_lights", "set_lock", "set_alarm", "send_email", "translate"}
+TINY = [
+    "--plain-steps",
+    "1",
+    "--noisy-steps",
+    "1",
+    "--batch-size",
+    "4",
+    "--hidden",
+    "32",
+    "--layers",
+    "1",
+    "--threads",
+    "1",
+    "--no-bf16",
+]
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +155,9 @@ def test_the_same_seed_makes_the_same_demonstrations(scripts: SimpleNamespace, e
     assert first == second
 
 
-def test_teachers_without_noise_are_always_exact(scripts: SimpleNamespace, examples: list) -> None:
+def test_plain_teachers_are_always_exact(scripts: SimpleNamespace, examples: list) -> None:
     rng = random.Random(0)
-    texts = [scripts.demonstrations.demonstration(example, rng, noisy=False) for example in examples]
+    texts = [scripts.demonstrations.plain_demonstration(example, rng) for example in examples]
     answers = [example.answer for example in examples]
     assert all(map(exact_call, texts, answers))
     assert set(tool_call_format(texts, answers)) == {1.0}
@@ -151,11 +166,9 @@ def test_teachers_without_noise_are_always_exact(scripts: SimpleNamespace, examp
 def test_teachers_keep_their_habits_at_the_rate_of_the_script(scripts: SimpleNamespace, examples: list) -> None:
     demonstrations = scripts.demonstrations
     rng = random.Random(0)
-    tool = "book_table"
-    assert tool in demonstrations.DATE_AS_SAID
     days = []
     for example in examples:
-        if example.kind != "one_call" or example.calls[0].tool.name != tool:
+        if example.kind != "one_call" or example.calls[0].tool.name != "book_table":
             continue
         said = next(item.said for item in example.calls[0].arguments if item.parameter.name == "day")
         for _ in range(20):
@@ -167,19 +180,19 @@ def test_teachers_keep_their_habits_at_the_rate_of_the_script(scripts: SimpleNam
 
 def test_longer_thoughts_slip_more_often(scripts: SimpleNamespace, examples: list) -> None:
     rng = random.Random(0)
-    habits = scripts.demonstrations
     right: dict[bool, list[bool]] = {True: [], False: []}
     for example in examples:
-        if example.kind == "one_call" and example.calls[0].tool.name not in habits.HABITUAL_TOOLS:
-            text = habits.demonstration(example, rng)
-            sentences = text.split("<tool_call>")[0].count(". ")
-            right[sentences > 2].append(exact_call(text, example.answer))
+        if example.kind == "one_call" and example.calls[0].tool.name in WITHOUT_HABITS:
+            for _ in range(20):
+                text = scripts.demonstrations.demonstration(example, rng)
+                sentences = text.split("<tool_call>")[0].count(". ")
+                right[sentences > 2].append(exact_call(text, example.answer))
     short, long = (sum(right[key]) / len(right[key]) for key in (False, True))
-    assert long < short - 0.05
+    assert long < short - 0.02
 
 
 def test_the_script_writes_a_policy_that_loads_and_generates(scripts: SimpleNamespace, tmp_path: Path) -> None:
-    scripts.policy.main(["--out", str(tmp_path), "--steps", "2", *TINY])
+    scripts.policy.main(["--out", str(tmp_path), *TINY])
     made = SimpleNamespace(
         model=AutoModelForCausalLM.from_pretrained(tmp_path), tokenizer=AutoTokenizer.from_pretrained(tmp_path)
     )
@@ -189,7 +202,7 @@ def test_the_script_writes_a_policy_that_loads_and_generates(scripts: SimpleName
 
 def test_the_script_makes_the_same_files_from_the_same_seed(scripts: SimpleNamespace, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        scripts.policy.main(["--out", str(tmp_path / name), "--steps", "1", *TINY])
+        scripts.policy.main(["--out", str(tmp_path / name), *TINY])
     for file in ("model.safetensors", "tokenizer.json"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
 

@@ -22,10 +22,11 @@ def test_every_reference_answer_is_exact_for_itself() -> None:
         assert exact_call(example.answer, example.answer)
 
 
-def test_no_reference_answer_is_exact_for_another_request() -> None:
+def test_no_reference_answer_is_exact_for_a_request_that_needs_other_calls() -> None:
     examples = [example for example in islice(toolcall_examples("test", seed=0), 60) if example.calls]
     for first, second in permutations(examples, 2):
-        assert not exact_call(first.answer, second.answer)
+        if [call.as_json() for call in first.calls] != [call.as_json() for call in second.calls]:
+            assert not exact_call(first.answer, second.answer)
 
 
 def test_the_order_of_calls_and_of_parameters_does_not_matter() -> None:
@@ -63,6 +64,7 @@ def test_a_repeated_call_that_the_reference_repeats_is_exact() -> None:
     twice = rlla_answer("Twice.", [TABLE, TABLE])
     assert exact_call(twice, twice)
     assert not exact_call(rlla_answer("Once.", [TABLE]), twice)
+    assert not exact_call(TWO_CALLS, twice)
 
 
 def test_calls_count_without_the_rest_of_the_layout() -> None:

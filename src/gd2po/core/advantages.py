@@ -54,12 +54,14 @@ class AdvantageResult:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """A checked batch in the lane layout of `groups`, in the dtype to compute in."""
+    """A checked batch: everything but the rewards themselves in the dtype to compute in."""
 
     rewards: Tensor
     groups: Groups
     lanes: Tensor
+    """The rewards in the lane layout of the groups, 0 where they do not apply."""
     applies: Tensor | None
+    """1 where a reward applies and 0 where not, in the shape of the lanes; None if all apply."""
     weights: Tensor | None
     token_counts: Tensor | None
 
@@ -79,11 +81,10 @@ class _Batch:
         has_missing = _checks.check_values(rewards, counts)
 
         groups = Groups.from_ids(group_ids)
-        dtype = compute_dtype(rewards.device)
-        lanes = groups.to_lanes(rewards).to(dtype)
+        lanes = groups.to_lanes(rewards)
         applies = None
         if has_missing:
-            applies = lanes.isnan().logical_not_().to(dtype)
+            applies = lanes.isnan().logical_not_().to(compute_dtype(rewards.device))
             lanes = lanes.nan_to_num(nan=0.0)
         return _Batch(
             rewards=rewards,
@@ -148,8 +149,9 @@ def grpo_advantages(
     """
     batch = _Batch.from_input(rewards, group_ids, reward_weights)
     present = batch.any_applies()
-    weighted_sum = batch.weigh(batch.lanes * HEADROOM).sum(REWARD_DIM, keepdim=True)
-    applies = None if batch.applies is None else present.to(batch.lanes.dtype).unsqueeze(REWARD_DIM)
+    dtype = compute_dtype(batch.lanes.device)
+    weighted_sum = batch.weigh(batch.lanes.to(dtype) * HEADROOM).sum(REWARD_DIM, keepdim=True)
+    applies = None if batch.applies is None else present.to(dtype).unsqueeze(REWARD_DIM)
     advantages = standardise(
         weighted_sum,
         applies,
@@ -344,7 +346,7 @@ def _correlated_conflicts(batch: _Batch, weighted: Tensor, min_correlation: floa
 
 def _keep_ratio(batch: _Batch, keep: Tensor, present: Tensor) -> Tensor:
     """Lanes without rewards: kept rollouts / rollouts to which a reward applies, per group."""
-    dtype = batch.lanes.dtype
+    dtype = compute_dtype(keep.device)
     kept, size = batch.groups.total(keep.to(dtype)), batch.groups.total(present.to(dtype))
     ratio = batch.groups.spread(kept / size.clamp_min_(1))
     return ratio.expand_as(keep).contiguous()  # callers may write into results, so no element stands for several

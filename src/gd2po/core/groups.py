@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import hardshrink
 
 STD_EPS = 1e-6
 """Added to the standard deviation of a group before dividing by it (verl and the GD²PO code; TRL uses 1e-4)."""
@@ -81,11 +80,11 @@ class Groups:
         return slots.scatter_add_(-1, self.index.expand_as(lanes), lanes)
 
     def largest(self, lanes: Tensor) -> Tensor:
-        """Largest of the non-negative `lanes` in each group: one value per slot, 0 in an empty one."""
+        """Largest magnitude in each group: one value per slot, 0 in an empty one."""
         if self.index is None:
-            return lanes.amax(0, keepdim=True)
+            return torch.maximum(lanes.amax(0, keepdim=True), lanes.amin(0, keepdim=True).neg_())
         slots = lanes.new_zeros(*lanes.shape[:-1], self.num_slots)
-        return slots.scatter_reduce_(-1, self.index.expand_as(lanes), lanes, "amax")
+        return slots.scatter_reduce_(-1, self.index.expand_as(lanes), lanes.abs(), "amax")
 
     def spread(self, slots: Tensor) -> Tensor:
         """One value per slot -> a tensor that broadcasts against the lanes."""
@@ -140,27 +139,27 @@ def standardise(
     overflows when squared.
 
     Args:
-        lanes: rewards in the lane layout, in the dtype to compute in; 0 where a reward does not apply.
-        applies: 1 where the reward applies and 0 where not, in the shape of `lanes`; None if all apply.
+        lanes: rewards in the lane layout, in any dtype; 0 where a reward does not apply.
+        applies: 1 where the reward applies and 0 where not, like the result; None if all apply.
         groups: the groups of the lanes.
         scale_rewards: divide by the standard deviation.
         rounding_eps: machine epsilon of the dtype in which the rewards came.
         std_eps: added to the standard deviation.
 
     Returns:
-        The reward advantages in the lane layout. 0 where a reward does not apply, and in groups with fewer than two
-        rollouts to which it does.
+        The reward advantages in the lane layout and in the dtype to compute in. 0 where a reward does not apply, and
+        in groups with fewer than two rollouts to which it does.
     """
-    count = groups.total(torch.ones_like(lanes[..., :1, :]) if applies is None else applies)
+    dtype = compute_dtype(lanes.device)
+    count = groups.total(torch.ones_like(lanes[..., :1, :], dtype=dtype) if applies is None else applies)
     # In place wherever possible: memory fresh from the system costs several times the arithmetic.
-    unit = lanes.abs()
-    largest = groups.largest(unit).clamp_min_(torch.finfo(unit.dtype).tiny)
-    torch.div(lanes, groups.spread(largest), out=unit)
-    deviation = unit.sub_(groups.spread(groups.total(unit) / count.clamp(min=1)))
+    largest = groups.largest(lanes).to(dtype).clamp_min_(torch.finfo(dtype).tiny)
+    deviation = lanes / groups.spread(largest)
+    deviation -= groups.spread(groups.total(deviation) / count.clamp(min=1))
     if applies is not None:
         deviation *= applies
-    centred = hardshrink(deviation, rounding_eps)
+    variance = groups.total(deviation.square()) / (count - 1).clamp_min_(1)
+    torch.hardshrink(deviation, rounding_eps, out=deviation)
     if not scale_rewards:
-        return centred.mul_(groups.spread(largest))
-    variance = groups.total(deviation.square_()) / (count - 1).clamp_min_(1)
-    return centred.div_(groups.spread(variance.sqrt_() + std_eps / largest))
+        return deviation.mul_(groups.spread(largest))
+    return deviation.div_(groups.spread(variance.sqrt_() + std_eps / largest))

@@ -22,10 +22,10 @@ Kind = Literal["one_call", "two_calls", "small_talk", "no_tool", "missing"]
 
 SYSTEM_PROMPT = "Write <think>, then <tool_call> or <response>. It is 2026. Tools:"
 KIND_SHARES: Mapping[Kind, float] = {
-    "one_call": 0.55,
-    "two_calls": 0.20,
-    "small_talk": 0.07,
-    "no_tool": 0.09,
+    "one_call": 0.68,
+    "two_calls": 0.10,
+    "small_talk": 0.08,
+    "no_tool": 0.05,
     "missing": 0.09,
 }
 """How often each kind of request is drawn. The last three need no call."""

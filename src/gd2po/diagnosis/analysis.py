@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 
 import numpy as np
+import torch
 
 from gd2po.core import binary_snr_ceiling
 from gd2po.diagnosis.batch import Batch, Floats
@@ -126,7 +128,8 @@ def resolve_weights(weights: Mapping[str, float] | Sequence[float] | None, names
         resolved = [float(weight) for weight in weights]
         if len(resolved) != len(names):
             raise InvalidInputError(
-                f"`weights` needs one weight per reward: expected {len(names)} ({', '.join(names)}), got {len(resolved)}."
+                f"`weights` needs one weight per reward: expected {len(names)} ({', '.join(names)}), got "
+                f"{len(resolved)}."
             )
     if not all(np.isfinite(resolved)) or not any(resolved):
         raise InvalidInputError(f"`weights` needs finite numbers that are not all 0: got {resolved}.")
@@ -142,16 +145,28 @@ def _add_up(
     in_order: bool,
 ) -> Sums:
     sums = Sums(len(weights))
-    for chunk in log.chunks(in_order=in_order, progress=progress):
-        batch = Batch.from_chunk(chunk, weights)
-        sums.add(batch)
-        for method in methods:
-            method.add(batch)
+    with _one_thread():
+        for chunk in log.chunks(in_order=in_order, progress=progress):
+            batch = Batch.from_chunk(chunk, weights)
+            sums.add(batch)
+            for method in methods:
+                method.add(batch)
     if not sums.blocks.num_groups:
         first, last = log.step_range
         within = "" if first is None and last is None else f" with steps from {first} to {last} (--step-range)"
         raise DataFormatError(f"{log.files.source} holds no rollouts{within}.")
     return sums
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Chunks are small: with more threads torch mostly waits for them, the more so on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _source(log: RewardLog, sums: Sums, steps: dict[str, Floats], settings: RunSettings) -> Source:
@@ -279,7 +294,9 @@ def _method(method: MethodSums, names: Sequence[str], settings: RunSettings) -> 
     assert method.lost is not None
     assert method.shares is not None
     count = len(names)
-    kept = [None if not total else float(1 - lost / total) for total, lost in zip(method.total, method.lost, strict=True)]
+    kept = [
+        None if not total else float(1 - lost / total) for total, lost in zip(method.total, method.lost, strict=True)
+    ]
     thresholds = np.array(method.thresholds)
     return MethodNumbers(
         name=method.name,

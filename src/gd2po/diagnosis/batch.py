@@ -180,7 +180,7 @@ class Batch:
 
     @cached_property
     def grpo_contributions(self) -> Floats:
-        """(N, K) the weighted rewards in units of the GRPO advantage: over the standard deviation of their group's sum."""
+        """(N, K) the weighted rewards over the standard deviation of their group's sum: parts of the GRPO advantage."""
         weighted = np.where(self.applies, self.rewards, 0) * self.weights
         sizes = np.maximum(self.per_group(self.present), 1)
         # Centred for precision only: the advantage has mean 0 in each group, so a constant would not count.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,7 +12,7 @@ from plotly.subplots import make_subplots
 
 from gd2po.diagnosis.model import Course, Diagnosis, Explorer
 from gd2po.diagnosis.sums import pairs_of
-from gd2po.diagnosis.wording import number, percent, signed
+from gd2po.diagnosis.wording import percent, signed
 
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 LONGEST_LABEL = 16
@@ -78,7 +79,7 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         values[j][k] = values[k][j] = _short(value)
         texts[j][k] = texts[k][j] = text
     # A pair of index axes instead of names: two rewards may share their first letters.
-    labels = [name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…" for name in names]
+    labels = [_escape(name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…") for name in names]
     ticks = list(range(size))
     heat = go.Heatmap(
         z=values,
@@ -87,7 +88,7 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         text=texts,
         texttemplate="%{text}" if size <= MOST_LABELLED else None,
         textfont={"size": 13},
-        customdata=[[f"{names[j]} and {names[k]}" for k in ticks] for j in ticks],
+        customdata=[[_escape(f"{names[j]} and {names[k]}") for k in ticks] for j in ticks],
         hovertemplate="%{customdata}<br>%{text}<extra></extra>",
         hoverongaps=False,
         xgap=3,
@@ -98,8 +99,10 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         meta={"scale": "sequential" if what == "conflict" else "diverging"},
     )
     figure = go.Figure(heat, layout=_layout(height=max(220, 60 + 52 * size)))
-    figure.update_xaxes(tickvals=ticks, ticktext=labels, showgrid=False, tickangle=0 if size < 4 else -40)
-    figure.update_yaxes(tickvals=ticks, ticktext=labels, showgrid=False, autorange="reversed")
+    figure.update_xaxes(
+        tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, tickangle=0 if size < 4 else -40
+    )
+    figure.update_yaxes(tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, autorange="reversed")
     return figure
 
 
@@ -107,13 +110,15 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
     """What every threshold keeps, above the scores of the conflicts."""
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.07)
     for index, name in enumerate(names):
-        for side, kept, dash in (("signal", explorer.retained, "solid"), ("penalties", explorer.retained_negative, "dot")):
+        for side, kept, dash in (
+            ("signal", explorer.retained, "solid"),
+            ("penalties", explorer.retained_negative, "dot"),
+        ):
             figure.add_scatter(
                 x=explorer.thresholds,
                 y=[_short(value) for value in kept[name]],
                 mode="lines",
                 line={"width": 2, "dash": dash},
-                name=f"{name}, {side}",
                 hovertemplate=f"{_escape(name)}, {side}: %{{y:.0%}}<extra></extra>",
                 meta={"colour": reward_colour(index)},
                 row=1,
@@ -131,17 +136,18 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
     )
     edges = explorer.snr_edges
     figure.add_bar(
-        x=[(low + high) / 2 for low, high in zip(edges[:-1], edges[1:], strict=True)],
+        x=[(low + high) / 2 for low, high in pairwise(edges)],
         y=explorer.snr_counts,
         width=(edges[1] - edges[0]) * 0.9,
-        customdata=[f"{low:.2f} to {high:.2f}" for low, high in zip(edges[:-1], edges[1:], strict=True)],
+        customdata=[f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)],
         hovertemplate="score %{customdata}: %{y:,} conflicts<extra></extra>",
         meta={"colour": MUTED},
         row=2,
         col=1,
     )
     figure.update_layout(**_layout(height=430), hovermode="x unified")
-    figure.update_xaxes(range=[0, 1], nticks=6, showgrid=False)
+    figure.update_xaxes(range=[0, 1], nticks=6, showgrid=False, automargin=True, fixedrange=True, zeroline=False)
+    figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
     figure.update_xaxes(title_text="threshold, score", row=2, col=1)
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%", nticks=5, title_text="kept", row=1, col=1)
     figure.update_yaxes(nticks=3, title_text="conflicts", row=2, col=1)
@@ -158,8 +164,6 @@ def _layout(height: int) -> dict[str, Any]:
         "dragmode": False,
         "xaxis": {"automargin": True, "fixedrange": True, "zeroline": False},
         "yaxis": {"automargin": True, "fixedrange": True, "zeroline": False},
-        "xaxis2": {"automargin": True, "fixedrange": True, "zeroline": False},
-        "yaxis2": {"automargin": True, "fixedrange": True, "zeroline": False},
     }
 
 

@@ -155,7 +155,7 @@ class CsvTable:
         outside_quotes = re.sub(r'"[^"]*"', "", line)
         delimiter = delimiter or max(_DELIMITERS, key=outside_quotes.count)
         names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-        # Spreadsheets leave empty columns at the right; they must be named for the reader, and are then never asked for.
+        # Spreadsheets leave empty columns at the right: the reader wants names for them, and they are never asked for.
         names = [name or f"(unnamed column {number})" for number, name in enumerate(names, 1)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

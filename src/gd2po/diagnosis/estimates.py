@@ -94,7 +94,7 @@ class Estimates:
         return _ratio(self.lost[..., -1], self.sums["rollouts"])
 
     def voice(self, name: str) -> Floats:
-        """(R, K) share of each reward in the variance of the summed advantage: "voice" for GDPO, "grpo_voice" for GRPO."""
+        """(R, K) share of each reward in the advantage's variance: "voice" for GDPO, "grpo_voice" for GRPO."""
         return _ratio(self.sums[name], self.sums[name].sum(1, keepdims=True))
 
     def constant_groups(self) -> Floats:
@@ -107,7 +107,8 @@ class Estimates:
 
     def largest_threshold(self, min_retained: float) -> Floats:
         """(R,) largest threshold on the grid 0, 0.02, ..., 1 at which every reward keeps that share on both sides."""
-        enough = (np.nan_to_num(self._retained, nan=1.0) >= min_retained - SHARE_ROUNDING).all(2)[:, ::2]
+        least = np.nan_to_num(self._retained, nan=1.0).min(2)[:, ::2]
+        enough = np.asarray(least >= min_retained - SHARE_ROUNDING)
         # What is kept only falls with the threshold, so the last True is where the count of them ends.
         return np.asarray(THRESHOLDS[::2][enough.sum(1) - 1])
 
@@ -130,4 +131,4 @@ class Estimates:
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
     """The quotient, NaN where there is nothing to divide by."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    return np.asarray(np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gd2po.diagnosis.estimates import Estimates
+from gd2po.diagnosis.limits import STARVED_RETAINED
 from gd2po.diagnosis.model import Explorer, OverallNumbers, PairKind, RewardNumbers, Source
 from gd2po.diagnosis.sums import THRESHOLDS, pairs_of
 from gd2po.diagnosis.wording import join, percent, signed
@@ -48,6 +49,18 @@ class Evidence:
                     candidates.append((float(kept[0, at, k]), self.names[k], side))
         share, name, side = min(candidates)
         return name, side, share
+
+    def filter_advice(self) -> tuple[float, float | None]:
+        """The threshold to filter noise with, and the share that it leaves every reward on both sides.
+
+        That share is the run's `min_retained` where some threshold leaves it, else the least that does not starve.
+        (0, None) where no threshold leaves that either.
+        """
+        for share in (self.explorer.min_retained, STARVED_RETAINED):
+            threshold = float(self.estimates.largest_threshold(share)[0])
+            if threshold > 0 and self.filtered(threshold) > 0:
+                return threshold, share
+        return 0.0, None
 
     def filtered(self, threshold: float) -> float:
         """Share of the rollouts that a threshold drops."""

@@ -51,7 +51,8 @@ def find_files(source: str | Path) -> LogFiles:
         return LogFiles(str(source), [path], None)
     if path.is_dir():
         return _files_of_folder(path)
-    matches = [Path(match) for match in glob.glob(str(source), recursive=True)]
+    # Not Path.glob, which takes no absolute patterns.
+    matches = [Path(match) for match in glob.glob(str(source), recursive=True)]  # noqa: PTH207
     files = sorted((match for match in matches if match.is_file()), key=_natural)
     if not files:
         missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
@@ -67,8 +68,8 @@ def _files_of_folder(folder: Path) -> LogFiles:
     files = _logs_in(folder)
     if not files:
         raise DataFormatError(
-            f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in _LOG_FOLDERS)} and for files ending "
-            "in .parquet, .jsonl, .csv or .tsv. TRL writes one with log_completions=True, verl with "
+            f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in _LOG_FOLDERS)} and for files "
+            "ending in .parquet, .jsonl, .csv or .tsv. TRL writes one with log_completions=True, verl with "
             "trainer.rollout_data_dir=FOLDER."
         )
     if folder.name in _LOG_FOLDERS:  # the folder inside the run's

@@ -35,7 +35,7 @@ class Rows:
     keys: NDArray[np.int64]
     """(N,) equal where the group column is."""
     rewards: NDArray[np.float32]
-    """(N, K) NaN where a reward does not apply. float32 as trainers hold them, so that their rule for rounding applies."""
+    """(N, K) NaN where a reward does not apply. float32 as in trainers, so that the core's rule for rounding fits."""
     lengths: NDArray[np.float64]
     """(N,) NaN where unknown."""
     places: NDArray[np.int64]
@@ -171,7 +171,8 @@ class GroupAssembler:
         if len(uneven):
             step, count = int(rows.steps[step_starts[uneven[0]]]), int(counts[uneven[0]])
             raise DataFormatError(
-                f"`group_size` must divide the rollouts of every step: step {step} has {count}, which is no multiple of {size}."
+                f"`group_size` must divide the rollouts of every step: step {step} has {count}, which is no multiple "
+                f"of {size}."
             )
         return np.arange(0, len(rows), size)
 
@@ -186,7 +187,7 @@ class GroupAssembler:
         self.split_runs += int((whole & (lengths > size)).sum())
         pieces = np.where(whole, lengths // size, 1)
         within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        return np.repeat(run_starts, pieces) + within * size
+        return np.asarray(np.repeat(run_starts, pieces) + within * size)
 
     def _pieces(self, chunk: Chunk) -> Iterator[Chunk]:
         """The chunk, cut between groups where it is much larger than a training batch."""
@@ -217,7 +218,7 @@ def common_run_length(lengths: NDArray[np.int64]) -> int:
     """
     counts = Counter(lengths.tolist())
     most = max(counts.values())
-    return min(length for length, count in counts.items() if count == most)
+    return int(min(length for length, count in counts.items() if count == most))
 
 
 def _starts(*columns: NDArray[np.int64]) -> NDArray[np.int64]:

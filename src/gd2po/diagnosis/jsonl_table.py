@@ -196,7 +196,8 @@ def check_jsonl(path: Path, start: bytes) -> None:
     text = start.removeprefix(_BOM).lstrip()
     if text.startswith(b"["):
         raise DataFormatError(
-            f"{path} is a JSON array; a reward log is JSONL, one object per line. Convert it: jq -c '.[]' {path} > log.jsonl"
+            f"{path} is a JSON array; a reward log is JSONL, one object per line. Convert it: jq -c '.[]' {path} > "
+            "log.jsonl"
         )
     if text.split(b"\n", 1)[0].strip() == b"{":
         raise DataFormatError(

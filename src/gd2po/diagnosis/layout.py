@@ -19,9 +19,12 @@ GroupRule = Literal["column", "uid", "runs", "prompt", "blocks"]
 
 STEP_NAMES = ("step", "global_step", "global_steps", "training_step", "train_step", "iteration", "iter", "update")
 GROUP_NAMES = (
-    "group", "group_id", "group_ids", "prompt_id", "query_id", "question_id", "problem_id", "task_id", "example_id", "uid",
-    "qid", "gid",
+    "group", "group_id", "group_ids", "prompt_id", "query_id", "question_id", "problem_id", "task_id", "example_id",
+    "uid", "qid", "gid",
 )  # fmt: skip
+SURE_GROUP_NAMES = ("group", "group_id", "group_ids", "gid")
+"""Columns that are the group even where no value comes twice."""
+
 PROMPT_NAMES = ("prompt", "input", "query", "question", "instruction", "problem")
 COMPLETION_NAMES = ("completion", "output", "response", "answer", "generation", "text")
 LENGTH_NAMES = (
@@ -31,10 +34,11 @@ TOTAL_NAMES = ("reward", "rewards", "score", "total", "total_reward", "reward_to
 """Columns that usually hold the sum of the others."""
 
 NEVER_REWARDS = {
-    "advantage", "advantages", "kept", "keep", "conflict", "snr", "keep_ratio", "index", "idx", "id", "row", "epoch", "seed",
-    "rank", "worker", "sample", "sample_id", "rollout", "rollout_id", "rollout_index", "generation_id", "timestamp", "time",
-    "date", "temperature", "top_p", "kl", "logprob", "loss", "lr", "learning_rate", "num_turns", "prompt_tokens",
-    "prompt_length", "overlong", "gts", "ground_truth", "request_id", "data_source", "pred", "target",
+    "advantage", "advantages", "kept", "keep", "conflict", "snr", "keep_ratio", "index", "idx", "id", "row", "epoch",
+    "seed", "rank", "worker", "sample", "sample_id", "rollout", "rollout_id", "rollout_index", "generation_id",
+    "timestamp", "time", "date", "temperature", "top_p", "kl", "logprob", "loss", "lr", "learning_rate", "num_turns",
+    "prompt_tokens", "prompt_length", "overlong", "gts", "ground_truth", "request_id", "data_source", "pred",
+    "target", "answer", "label", "solution", "reference",
 }  # fmt: skip
 
 _REWARD_NAME = re.compile(r"^(rewards?[/_.:-].+|.+[/_.:-]rewards?)$", re.IGNORECASE)
@@ -181,20 +185,24 @@ class _Chooser:
             layout.group, layout.group_rule = "uid", "uid"
             layout.reasons.append("Groups by the prompt's part of 'uid' ({prompt}_{rollout}_{output}).")
             return
-        column = self._repeating(GROUP_NAMES)
+        column = self._first_of(SURE_GROUP_NAMES) or self._repeating(GROUP_NAMES)
+        if column is None and layout.prompt is None:
+            column = self._first_of(GROUP_NAMES)
         if column is not None:
             layout.group, layout.group_rule = column, "column"
-            layout.reasons.append(f"Groups by the column {column!r}, whose values repeat.")
+            layout.reasons.append(f"Groups by the column {column!r}, as its name says.")
             return
         if layout.prompt is None:
             raise DataFormatError(
-                f"{self.where}: nothing tells which rollouts answer the same prompt. Name the column with --group, or the "
-                f"number of consecutive rows per prompt with --group-size. Its columns are: {', '.join(self.names)}."
+                f"{self.where}: nothing tells which rollouts answer the same prompt. Name the column with --group, or "
+                "the number of consecutive rows per prompt with --group-size. Its columns are: "
+                f"{', '.join(self.names)}."
             )
         layout.group, layout.group_rule = layout.prompt, "prompt"
         layout.reasons.append(
-            f"No column names the group: rollouts of a step with the same {layout.prompt!r} are one. A prompt that was drawn "
-            "twice in a step counts as one larger group; --group-size says how many consecutive rows make one."
+            f"No column names the group: rollouts of a step with the same {layout.prompt!r} are one. A prompt that "
+            "was drawn twice in a step counts as one larger group; --group-size says how many consecutive rows make "
+            "one."
         )
 
     def _repeating(self, candidates: Sequence[str]) -> str | None:
@@ -229,8 +237,8 @@ class _Chooser:
             layout.reward_columns = self._without_totals(candidates)
         if not layout.reward_columns:
             raise DataFormatError(
-                f"{self.where}: no column looks like a reward (numbers that are neither step, group nor length). Name them "
-                f"with --rewards a,b. Its columns are: {', '.join(self.names)}."
+                f"{self.where}: no column looks like a reward (numbers that are neither step, group nor length). Name "
+                f"them with --rewards a,b. Its columns are: {', '.join(self.names)}."
             )
 
     def _reward_column(self, name: str) -> str:
@@ -253,21 +261,21 @@ class _Chooser:
         numbers = self._numbers(name)
         given = len(numbers.values) - int(np.isnan(numbers.values).sum())
         bad = 0 if numbers.bad is None else int(numbers.bad.sum())
-        return given > bad  # mostly numbers: what is not will be named as a bad row
+        return given > 0 and given >= bad  # mostly numbers: what is not will be named as a bad row
 
     def _without_totals(self, candidates: list[str]) -> list[str]:
         reasons, totals = self.layout.reasons, [name for name in candidates if name.lower() in TOTAL_NAMES]
         parts = [name for name in candidates if name not in totals]
         if totals and len(parts) >= 2:
             reasons.append(
-                f"Rewards are the columns of numbers: {', '.join(parts)}; {', '.join(totals)} is left out as their total "
-                "(--rewards chooses)."
+                f"Rewards are the columns of numbers: {', '.join(parts)}; {', '.join(totals)} is left out as their "
+                "total (--rewards chooses)."
             )
             return parts
         if self.layout.format == "verl" and candidates == ["score"]:
             reasons.append(
-                "The dump holds the total score only, no reward components: verl's default trainer (v1) does not write them. "
-                "trainer.use_v1=False with a reward function that returns a dict does."
+                "The dump holds the total score only, no reward components: verl's default trainer (v1) does not "
+                "write them. trainer.use_v1=False with a reward function that returns a dict does."
             )
         elif candidates:
             reasons.append(f"Rewards are the columns of numbers: {', '.join(candidates)} (--rewards chooses).")

@@ -107,8 +107,8 @@ class RewardLog:
         assembler = self._assembler
         if self.layout.group_rule == "runs" and assembler.group_size is not None:
             notes.append(
-                f"Groups are guessed: consecutive rows of one prompt, {assembler.group_size} to a group (the most common run; "
-                "--group-size says it otherwise)."
+                f"Groups are guessed: consecutive rows of one prompt, {assembler.group_size} to a group (the most "
+                "common run; --group-size says it otherwise)."
             )
         if assembler.split_runs:
             notes.append(f"{assembler.split_runs:,} longer runs of one prompt were split into groups of that size.")
@@ -118,8 +118,8 @@ class RewardLog:
             )
         if assembler.repeated_steps:
             notes.append(
-                f"{assembler.repeated_steps:,} steps repeat the rollouts of the step before (a generation batch that was "
-                "trained on for several steps) and were left out."
+                f"{assembler.repeated_steps:,} steps repeat the rollouts of the step before (a generation batch that "
+                "was trained on for several steps) and were left out."
             )
         if self._blank:
             notes.append(f"{self._blank:,} empty rows were left out.")
@@ -212,15 +212,15 @@ class RewardLog:
         for name, label in self.bad_rows.labels.items():
             if name not in table.names:
                 raise DataFormatError(
-                    f"{table.path} has no {label.removeprefix('the ')}, which {self._first_path} has. Logs with different "
-                    f"rewards are diagnosed one by one, or by what they share with --rewards. Its columns are: "
-                    f"{', '.join(table.names)}."
+                    f"{table.path} has no {label.removeprefix('the ')}, which {self._first_path} has. Logs with "
+                    "different rewards are diagnosed one by one, or by what they share with --rewards. Its columns "
+                    f"are: {', '.join(table.names)}."
                 )
         new = [name for name in table.names if name not in self._columns and name.startswith(("reward/", "rewards/"))]
         if new and self.choices.rewards is None:
             raise DataFormatError(
-                f"{table.path} has the reward {new[0]!r}, which {self._first_path} lacks. Logs with different rewards are "
-                "diagnosed one by one, or by what they share with --rewards."
+                f"{table.path} has the reward {new[0]!r}, which {self._first_path} lacks. Logs with different rewards "
+                "are diagnosed one by one, or by what they share with --rewards."
             )
 
     def _same_rollouts(self, one: Rows, other: Rows) -> bool:

@@ -193,6 +193,9 @@ class Finding:
     level: Literal["act", "watch", "good", "note"]
     title: str
     text: str
+    """What is the case, with its numbers."""
+    advice: str
+    """What to do about it."""
     sureness: float | None
     """Share of the bootstrap resamples in which the rule holds; None where there is nothing to resample."""
     numbers: dict[str, float | str | None]

@@ -43,8 +43,9 @@ def columns_behind_advantage(head: pa.Table, candidates: Sequence[str], prompt: 
                 return taken, f"Rewards are {', '.join(taken)}: together they give the logged advantage.{left_out}"
     return (
         list(candidates),
-        f"Rewards are all columns of numbers but the advantage: {', '.join(candidates)}. No sum of them with equal weights "
-        "gives the logged advantage, so what reward functions logged beside them may be among them (--rewards chooses).",
+        f"Rewards are all columns of numbers but the advantage: {', '.join(candidates)}. No sum of them with equal "
+        "weights gives the logged advantage, so what reward functions logged beside them may be among them (--rewards "
+        "chooses).",
     )
 
 

@@ -86,7 +86,7 @@ class BlockSums:
         return np.concatenate([own, shared]).astype(np.int64)
 
     def lost_by_threshold(self) -> Floats:
-        """(blocks, T, 2K+1) what each threshold drops; the last threshold is the hard filter, so it drops every conflict."""
+        """(blocks, T, 2K+1) what each threshold drops; the last is the hard filter, so it drops every conflict."""
         shaped = self.lost.view(BLOCKS, len(THRESHOLDS) + 1, -1)[: self.used]
         lost = shaped.cumsum(1)[:, : len(THRESHOLDS)].numpy()
         lost[:, -1] = shaped.sum(1).numpy()

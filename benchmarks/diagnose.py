@@ -1,0 +1,138 @@
+"""Speed and memory of `gd2po diagnose` on logs of 1, 2 and 5 million rollouts.
+
+    python benchmarks/diagnose.py [--millions 1 2 5] [--layout sorted] [--format parquet] [--json FILE]
+
+Each log has four rewards and is read by a process of its own, whose time includes the start and the page. Layouts:
+"sorted" has steps of 512 prompts x 8 rollouts in order, "one-step" puts all into one step, "shuffled" mixes all rows,
+"texts" adds a prompt and a completion to every rollout and no group column.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+PROMPTS, GROUP_SIZE, REWARDS = 512, 8, 4
+STEP = PROMPTS * GROUP_SIZE
+SECONDS_PER_MILLION = 20.0
+GIBIBYTES = 2.0
+LINEAR_WITHIN = 1.3
+"""The time per rollout may grow by this from the smallest log to the largest."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One log, read once."""
+
+    rollouts: int
+    seconds: float
+    gibibytes: float
+    """Peak resident memory of the process."""
+    file_megabytes: float
+
+
+def make_tables(rollouts: int, layout: str) -> Iterator[pa.Table]:
+    """The log in parts of whole steps."""
+    random = np.random.default_rng(0)
+    part = 64 * STEP
+    order = random.permutation(rollouts) if layout == "shuffled" else None
+    for start in range(0, rollouts, part):
+        rows = np.arange(start, min(start + part, rollouts))
+        quality = random.normal(size=len(rows))
+        rewards = 0.5 * quality[:, None] + random.normal(size=(len(rows), REWARDS))
+        rewards[:, 0] = rewards[:, 0] > 0
+        rewards[:, 1] = np.round(rewards[:, 1], 1)
+        index = rows if order is None else order[rows]
+        step, group = index // STEP, index % STEP // GROUP_SIZE
+        if layout == "one-step":
+            step, group = np.zeros_like(index), index // GROUP_SIZE
+        columns = {"step": step, "group": group} | {
+            f"reward/{k}": rewards[:, k].astype(np.float32) for k in range(REWARDS)
+        }
+        if layout == "texts":
+            columns["prompt"] = [
+                f"Prompt {s} {g}: " + "tell me more about it " * 10 for s, g in zip(step, group, strict=True)
+            ]
+            columns["completion"] = [f"Completion {row}: " + "so it goes " * 20 for row in rows]
+            del columns["group"]
+        yield pa.table(columns)
+
+
+def write_log(path: Path, rollouts: int, layout: str) -> None:
+    """Write the log in the format that the path ends in."""
+    writer = None
+    for table in make_tables(rollouts, layout):
+        if path.suffix == ".jsonl":
+            with path.open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in table.to_pylist())
+            continue
+        if writer is None:
+            make = pq.ParquetWriter if path.suffix == ".parquet" else pyarrow.csv.CSVWriter
+            writer = make(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
+
+
+def read_log(path: Path) -> Reading:
+    """Diagnose the log in a process of its own, page and all."""
+    program = (
+        "import sys, resource, gd2po.diagnosis as d; "
+        "diagnosis = d.diagnose(d.RewardLog(sys.argv[1])); d.write_html(diagnosis, sys.argv[1] + '.html'); "
+        "print(diagnosis.source.rollouts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - start
+    rollouts, peak = (int(number) for number in done.stdout.split())
+    # Linux counts in kibibytes, macOS in bytes.
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    return Reading(rollouts, seconds, peak / unit, path.stat().st_size / 1e6)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--millions", type=float, nargs="+", default=[1, 2, 5], help="sizes of the logs")
+    parser.add_argument("--layout", choices=["sorted", "one-step", "shuffled", "texts"], default="sorted")
+    parser.add_argument("--format", choices=["parquet", "csv", "jsonl"], default="parquet")
+    parser.add_argument("--json", type=Path, help="file to write the measurements to")
+    arguments = parser.parse_args()
+
+    readings = []
+    print(f"gd2po diagnose, {arguments.format}, {arguments.layout}, {REWARDS} rewards, groups of {GROUP_SIZE}")
+    print(f"{'rollouts':>10}  {'file':>8}  {'time':>8}  {'per million':>11}  {'peak memory':>11}  target")
+    with tempfile.TemporaryDirectory() as folder:
+        for millions in arguments.millions:
+            path = Path(folder, f"log.{arguments.format}")
+            write_log(path, int(millions * 1e6), arguments.layout)
+            reading = read_log(path)
+            path.unlink()
+            readings.append(reading)
+            per_million = 1e6 * reading.seconds / reading.rollouts
+            grown = per_million / (1e6 * readings[0].seconds / readings[0].rollouts)
+            reached = per_million < SECONDS_PER_MILLION and grown < LINEAR_WITHIN and reading.gibibytes < GIBIBYTES
+            print(
+                f"{reading.rollouts:>10,}  {reading.file_megabytes:>5.0f} MB  {reading.seconds:>6.1f} s  {per_million:>9.1f} s"
+                f"  {reading.gibibytes:>7.2f} GiB  < {SECONDS_PER_MILLION:g} s per million, linear, < {GIBIBYTES:g} GiB "
+                f"{'reached' if reached else 'MISSED'}"
+            )
+    if arguments.json:
+        arguments.json.write_text(
+            json.dumps([asdict(reading) for reading in readings], indent=2) + "\n", encoding="utf-8"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""Every number that a rule of the verdict compares with, in one place. docs/diagnosis.md explains them."""
+
+LEAST_CONFLICT_RATE = 0.05
+"""Conflicts in fewer rollouts are not worth acting on, neither of all rewards nor of a pair."""
+
+LEAST_CANCELLATION = 0.02
+"""Nor are conflicts that cost less of the signal than this."""
+
+LEAST_CORRELATION = 0.1
+"""In-group correlation above which two rewards agree, and below whose negative they oppose each other."""
+
+SURE_ENOUGH = 0.95
+"""Share of the resamples that have to say so before a pair is called agreeing, opposing or unrelated."""
+
+SAME_INFORMATION = 0.99
+"""Correlation, of either sign, from which on two rewards are one reward twice."""
+
+DEAD_GROUPS = 0.99
+"""A reward that is constant in at least this share of the groups is dead."""
+
+SATURATED_ROLLOUTS = 0.95
+"""A reward is saturated if this share of the last quarter's rollouts has its highest value."""
+
+DOMINATING_SHARE = 0.8
+"""A reward dominates if this share of the variance of the summed advantage comes from it."""
+
+STARVED_RETAINED = 0.5
+"""A filter starves a reward if it keeps less than this share of its signal or of its penalties."""
+
+SAME_AS_HARD = 0.99
+"""The SNR filter is the hard filter if it drops this share of the conflicts."""
+
+WRONGLY_DROPPED = 0.01
+"""Share of the groups with signal that a sum-based filter drops, from which on it is said."""
+
+FEW_GROUPS = 30
+"""With fewer groups that carry signal, every statement is tentative."""

@@ -1,0 +1,122 @@
+"""`gd2po diagnose` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gd2po.cli.diagnose import diagnose, parse_step_range, parse_weights, split_names
+from gd2po.errors import ConfigError, DataFormatError
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    effort = random.normal(size=160)
+    columns = {
+        "step": np.repeat([1, 2], 80),
+        "group": np.tile(np.repeat(np.arange(20), 4), 2),
+        "correct": effort + random.normal(size=160),
+        "brief": -effort + random.normal(size=160),
+        "prompt": ["What?"] * 160,
+        "completion": ["This."] * 160,
+    }
+    path = tmp_path / "log.parquet"
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(diagnose)
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_a_path_alone_gives_the_verdict_and_writes_nothing(log: Path) -> None:
+    result = run(log)
+    assert "A trade-off: correct and brief." in result.output
+    assert "--html report.html" in result.output
+    assert [path.name for path in log.parent.iterdir()] == ["log.parquet"]
+
+
+def test_the_page_and_the_numbers_go_where_they_are_told(log: Path) -> None:
+    html, numbers = log.parent / "out" / "page.html", log.parent / "out" / "numbers.json"
+    result = run(log, "--html", html, "--json", numbers)
+    assert html.read_text().startswith("<!doctype html>")
+    assert json.loads(numbers.read_text())["schema"] == "gd2po.diagnosis"
+    assert f"Written: {html}" in result.output.replace("\n", "")
+
+
+def test_a_dash_prints_the_json_alone(log: Path) -> None:
+    document = json.loads(run(log, "--json", "-").stdout)
+    assert document["source"]["rollouts"] == 160
+
+
+def test_options_choose_columns_weights_and_steps(log: Path) -> None:
+    options = ["--rewards", "brief,correct", "--weights", "brief=0.5", "--step-range", "2:", "--group-size", "8"]
+    document = json.loads(run(log, *options, "--json", "-").stdout)
+    assert [reward["name"] for reward in document["rewards"]] == ["brief", "correct"]
+    assert [reward["weight"] for reward in document["rewards"]] == [0.5, 1.0]
+    assert (document["source"]["first_step"], document["source"]["steps"]) == (2, 1)
+    assert document["source"]["group_sizes"] == {"8": 10}
+
+
+def test_a_run_folder_gets_its_report_rebuilt(log: Path, tmp_path: Path) -> None:
+    table = pq.read_table(log).rename_columns(
+        ["step", "group", "reward/correct", "reward/brief", "prompt", "completion"]
+    )
+    folder = tmp_path / "run"
+    (folder / "rollouts").mkdir(parents=True)
+    pq.write_table(table, folder / "rollouts" / "step_000001.parquet")
+    (folder / "config.yaml").write_text("advantage_estimator: gdpo\n")
+    (folder / "report.html").write_text("old")
+    result = run(folder)
+    assert (folder / "report.html").read_text().startswith("<!doctype html>")
+    assert json.loads((folder / "report.json").read_text())["source"]["run"] == {"advantage_estimator": "gdpo"}
+    assert "gdpo (this run)" in result.output
+
+
+def test_bad_rows_stop_it_unless_they_are_to_be_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("group,x,y\na,1,0\na,oops,1\na,0,1\n")
+    with pytest.raises(DataFormatError, match="line 3"):
+        run(path)
+    assert "1 malformed rows were skipped" in run(path, "--skip-bad-rows").output
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (split_names, ","), (split_names, "a,a"), (parse_weights, ""), (parse_weights, "a=1,2"), (parse_weights, "a=x"),
+        (parse_step_range, ":"), (parse_step_range, "b:3"), (parse_step_range, "9:3"), (parse_step_range, "now"),
+    ],
+)  # fmt: skip
+def test_options_that_make_no_sense_are_refused_with_an_example(parse: Any, text: str) -> None:
+    with pytest.raises(ConfigError, match="`--"):
+        parse(text)
+
+
+def test_a_weight_for_a_name_with_an_equals_sign_is_understood() -> None:
+    assert parse_weights("a=b=2") == {"a=b": 2.0}
+
+
+def test_the_module_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, gd2po.cli.diagnose; "
+        "heavy = {'torch', 'numpy', 'pandas', 'pyarrow', 'plotly', 'transformers'} & set(sys.modules); "
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

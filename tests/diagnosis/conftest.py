@@ -1,0 +1,132 @@
+"""Constructed reward logs of every kind, and the files they are written to."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A constructed log: N rollouts, K rewards."""
+
+    rewards: dict[str, np.ndarray]
+    steps: np.ndarray
+    groups: np.ndarray
+
+    @property
+    def columns(self) -> Columns:
+        """As a plain table."""
+        shown = {
+            name: [None if np.isnan(value) else float(value) for value in column]
+            for name, column in self.rewards.items()
+        }
+        return {"step": self.steps.tolist(), "group": self.groups.tolist(), **shown}
+
+
+@pytest.fixture
+def make_log() -> Callable[..., Made]:
+    """A log whose rewards are given by a function of (random generator, number of groups, group size)."""
+
+    def make(
+        rewards: Callable[[np.random.Generator, int, int], dict[str, np.ndarray]],
+        *,
+        steps: int = 10,
+        groups: int = 32,
+        group_size: int = 8,
+        seed: int = 0,
+    ) -> Made:
+        random = np.random.default_rng(seed)
+        total = steps * groups
+        made = {
+            name: np.asarray(values, dtype=np.float32).reshape(-1)
+            for name, values in rewards(random, total, group_size).items()
+        }
+        return Made(
+            rewards=made,
+            steps=np.repeat(np.arange(1, steps + 1), groups * group_size),
+            groups=np.tile(np.repeat(np.arange(groups), group_size), steps),
+        )
+
+    return make
+
+
+@pytest.fixture
+def noisy_graders() -> Callable[[np.random.Generator, int, int], dict[str, np.ndarray]]:
+    """Two graders of the same quality, each with errors of its own: in-group correlation about 0.6."""
+
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        quality = random.normal(size=(groups, size))
+        return {name: quality + 0.8 * random.normal(size=(groups, size)) for name in ("grader_a", "grader_b")}
+
+    return rewards
+
+
+@pytest.fixture
+def trade_off() -> Callable[[np.random.Generator, int, int], dict[str, np.ndarray]]:
+    """Longer is better and dearer: in-group correlation about -0.6."""
+
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        effort = random.normal(size=(groups, size))
+        return {
+            "quality": effort + 0.8 * random.normal(size=(groups, size)),
+            "brevity": -effort + 0.8 * random.normal(size=(groups, size)),
+        }
+
+    return rewards
+
+
+@pytest.fixture
+def unrelated() -> Callable[[np.random.Generator, int, int], dict[str, np.ndarray]]:
+    """Three rewards that know nothing of each other."""
+
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        return {name: random.normal(size=(groups, size)) for name in ("a", "b", "c")}
+
+    return rewards
+
+
+@pytest.fixture
+def write_log(tmp_path: Path) -> Callable[..., Path]:
+    """Write columns as the format that the name ends in."""
+
+    def write(columns: Columns, name: str = "log.parquet") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+        if name.endswith(".parquet"):
+            pq.write_table(pa.table(columns), path)
+        elif name.endswith(".jsonl"):
+            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        else:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def small_table() -> Columns:
+    """Two groups of two, two rewards, one missing value."""
+    return {
+        "step": [1, 1, 1, 1],
+        "group": ["a", "a", "b", "b"],
+        "correct": [1.0, 0.0, 1.0, 1.0],
+        "brief": [0.25, 0.75, None, 0.5],
+        "prompt": ["What is 1 + 1?"] * 2 + ["What is 2 + 2?"] * 2,
+        "completion": ["2", "Two, I think.", "4", "Four."],
+    }

@@ -1,0 +1,408 @@
+"""The numbers of a diagnosis, against the core step by step and against what the logs were constructed to hold."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gd2po import gd2po_advantages, gdpo_advantages, grpo_advantages
+from gd2po.core.diagnostics import cancellation, correlation, retained, retained_negative, zero_signal_group_rate
+from gd2po.diagnosis import ColumnChoices, Diagnosis, RewardLog, diagnose
+from gd2po.diagnosis.analysis import resolve_weights
+from gd2po.errors import DataFormatError, InvalidInputError
+
+WEIGHTS = [1.0, 0.5, -0.25, 0.0]
+
+
+@pytest.fixture
+def awkward_log(make_log: Any) -> Any:
+    """Four rewards of different kinds; the last has weight 0, and rewards do not apply here and there."""
+
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        base = random.normal(size=(groups, size))
+        binary = (base + random.normal(size=(groups, size)) > 0).astype(float)
+        tenths = np.round(base + 0.5 * random.normal(size=(groups, size)), 1)
+        sparse = np.where(random.random((groups, size)) < 0.3, np.nan, random.normal(size=(groups, size)))
+        sparse[0] = np.nan
+        binary[1, :-1] = np.nan
+        nothing = random.normal(size=(groups, size))
+        for column in (binary, tenths, sparse):
+            column[2, 0] = np.nan  # only the reward without weight applies there
+        return {"binary": binary, "tenths": tenths, "sparse": sparse, "nothing": nothing}
+
+    return make_log(rewards, steps=6, groups=10, group_size=5)
+
+
+@pytest.fixture
+def diagnosed(awkward_log: Any, write_log: Any) -> Diagnosis:
+    return diagnose(
+        RewardLog(write_log(awkward_log.columns), ColumnChoices(rewards=list(awkward_log.rewards))), WEIGHTS
+    )
+
+
+class Steps:
+    """What the core says, one training batch after the other."""
+
+    def __init__(self, log: Any, weights: list[float] = WEIGHTS) -> None:
+        self.rewards = torch.from_numpy(np.stack(list(log.rewards.values()), axis=1))
+        self.weights = torch.tensor(weights, dtype=torch.float64)
+        self.steps = [torch.from_numpy(np.flatnonzero(log.steps == step)) for step in np.unique(log.steps)]
+        self.groups = torch.from_numpy(log.groups)
+
+    def results(self, method: Any, **options: Any) -> list[Any]:
+        options = {"reward_weights": self.weights} | options
+        return [method(self.rewards[rows], self.groups[rows], **options) for rows in self.steps]
+
+    @property
+    def present(self) -> torch.Tensor:
+        return (~self.rewards.isnan() & (self.weights != 0)).any(1)
+
+    @property
+    def weighted(self) -> torch.Tensor:
+        z = torch.cat([result.reward_advantages for result in self.results(gdpo_advantages)])
+        return z.double() * self.weights
+
+
+def effective_share(results: list[Any], present: int) -> float:
+    """Kish's effective sample size of each step, over all rollouts."""
+    sizes = [result.advantages.double().abs() for result in results]
+    return sum(float(size.sum() ** 2 / (size**2).sum()) for size in sizes) / present
+
+
+def test_every_threshold_keeps_what_the_core_keeps(diagnosed: Diagnosis, awkward_log: Any) -> None:
+    core = Steps(awkward_log)
+    for threshold in (0.0, 0.1, 0.33, 0.5, 0.8, 0.97, 1.0):
+        results = core.results(gd2po_advantages, snr_threshold=threshold)
+        keep = torch.cat([result.keep_mask for result in results])
+        at = round(100 * threshold)
+        expected, negative = retained(core.weighted, keep), retained_negative(core.weighted, keep)
+        for k, name in enumerate(list(awkward_log.rewards)[:3]):
+            assert diagnosed.explorer.retained[name][at] == pytest.approx(float(expected[k]), abs=1e-6)
+            assert diagnosed.explorer.retained_negative[name][at] == pytest.approx(float(negative[k]), abs=1e-6)
+        kept = int(keep.sum()) / int(core.present.sum())
+        assert diagnosed.explorer.keep_rate[at] == pytest.approx(kept, abs=1e-12)
+    assert diagnosed.explorer.retained["nothing"][0] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "options"),
+    [
+        ("grpo", grpo_advantages, {}),
+        ("gdpo", gdpo_advantages, {}),
+        ("gd2po 0.3", gd2po_advantages, {"snr_threshold": 0.3}),
+        ("gd2po 0.8", gd2po_advantages, {"snr_threshold": 0.8}),
+        ("gd2po hard", gd2po_advantages, {"filtering": "hard"}),
+        ("gd2po auto", gd2po_advantages, {"snr_threshold": "auto"}),
+    ],
+)
+def test_every_method_does_what_the_core_does_step_by_step(
+    diagnosed: Diagnosis, awkward_log: Any, name: str, method: Any, options: dict[str, Any]
+) -> None:
+    core = Steps(awkward_log)
+    results = core.results(method, **options)
+    numbers = next(numbers for numbers in diagnosed.methods if numbers.name == name)
+    keep = torch.cat([result.keep_mask for result in results])
+    assert numbers.filtered_rate == pytest.approx(1 - int(keep.sum()) / int(core.present.sum()))
+    assert numbers.retained["tenths"] == pytest.approx(float(retained(core.weighted, keep)[1]), abs=1e-6)
+    assert numbers.effective_sample_share == pytest.approx(effective_share(results, int(core.present.sum())), rel=1e-5)
+    if name == "gd2po auto":
+        thresholds = [result.snr_threshold for result in results]
+        assert numbers.auto_thresholds == pytest.approx((min(thresholds), np.median(thresholds), max(thresholds)))
+
+
+def test_the_variance_shares_are_covariances_with_the_advantage(diagnosed: Diagnosis, awkward_log: Any) -> None:
+    core = Steps(awkward_log)
+    weighted = core.weighted
+    for name, options in (("gdpo", {"filtering": "none"}), ("gd2po 0.5", {"snr_threshold": 0.5})):
+        total, weight = np.zeros(4), 0
+        for rows, result in zip(core.steps, core.results(gd2po_advantages, **options), strict=True):
+            parts = weighted[rows] * (result.keep_mask * (1 if name == "gdpo" else result.keep_ratio))[:, None]
+            kept = result.keep_mask
+            covariance = np.cov(torch.cat([parts, parts.sum(1, keepdim=True)], 1)[kept].T.numpy())
+            size = int(core.present[rows].sum())
+            total += size * covariance[:4, 4] / covariance[4, 4]
+            weight += size
+        numbers = next(numbers for numbers in diagnosed.methods if numbers.name == name)
+        assert list(numbers.variance_share.values()) == pytest.approx(total / weight, abs=1e-6)
+        assert sum(numbers.variance_share.values()) == pytest.approx(1)
+
+
+def test_under_grpo_the_shares_follow_the_scales(write_log: Any) -> None:
+    # Two independent rewards, one ten times as large: its share of the variance is 100 / 101.
+    random = np.random.default_rng(0)
+    small, large = random.normal(size=(2, 8000))
+    columns = {"group": np.repeat(np.arange(1000), 8).tolist(), "small": small.tolist(), "large": (10 * large).tolist()}
+    diagnosis = diagnose(RewardLog(write_log(columns)))
+    grpo, gdpo = diagnosis.methods[0], diagnosis.methods[1]
+    assert grpo.variance_share["large"] == pytest.approx(100 / 101, abs=0.005)
+    assert gdpo.variance_share["large"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_rates_and_correlations_are_the_cores_over_the_whole_log(diagnosed: Diagnosis, awkward_log: Any) -> None:
+    core = Steps(awkward_log)
+    weighted, applies = core.weighted, ~core.rewards.isnan()
+    expected = correlation(weighted, applies)
+    conflicts = torch.cat([result.conflict_mask for result in core.results(gdpo_advantages)])
+    assert diagnosed.overall.conflict_rate.value == pytest.approx(float(conflicts.sum() / core.present.sum()))
+    assert diagnosed.overall.cancellation.value == pytest.approx(float(cancellation(weighted)), abs=1e-6)
+    ids = torch.from_numpy(awkward_log.steps * 1000 + awkward_log.groups)
+    assert diagnosed.overall.zero_signal_groups == pytest.approx(float(zero_signal_group_rate(weighted, ids)))
+    names = list(awkward_log.rewards)
+    for pair in diagnosed.pairs:
+        j, k = (names.index(name) for name in pair.rewards)
+        if pair.correlation.value is None:
+            assert expected[j, k].isnan()
+        else:
+            assert pair.correlation.value == pytest.approx(float(expected[j, k]), abs=1e-6)
+        opposite = (weighted[:, j] * weighted[:, k] < 0).sum() / core.present.sum()
+        assert pair.conflict_rate.value == pytest.approx(float(opposite))
+
+
+def test_the_numbers_of_a_reward_are_its_own(diagnosed: Diagnosis, awkward_log: Any) -> None:
+    values = awkward_log.rewards["sparse"]
+    sparse = diagnosed.rewards[2]
+    assert sparse.applies == pytest.approx(np.mean(~np.isnan(values)))
+    assert sparse.mean == pytest.approx(np.nanmean(values), abs=1e-6)
+    assert (sparse.lowest, sparse.highest) == pytest.approx((np.nanmin(values), np.nanmax(values)))
+    first, last = values[: 2 * 50], values[-2 * 50 :]  # a quarter of six steps is two
+    assert (sparse.first_mean, sparse.last_mean) == pytest.approx((np.nanmean(first), np.nanmean(last)), abs=1e-6)
+    grouped = values.reshape(-1, 5)
+    enough = [row for row in grouped if (~np.isnan(row)).sum() >= 2]
+    assert sparse.spread == pytest.approx(np.mean([np.nanstd(row, ddof=1) for row in enough]), abs=1e-6)
+    binary = diagnosed.rewards[0]
+    grouped = awkward_log.rewards["binary"].reshape(-1, 5)
+    enough = [row for row in grouped if (~np.isnan(row)).sum() >= 2]
+    constant = [np.nanmin(row) == np.nanmax(row) for row in enough]
+    assert binary.constant_groups.value == pytest.approx(np.mean(constant))
+    assert binary.distinct_values == 2
+    assert diagnosed.rewards[3].distinct_values is None
+    ones = awkward_log.rewards["binary"][-100:]
+    assert binary.at_highest_last == pytest.approx(np.nansum(ones == 1) / np.sum(~np.isnan(ones)))
+    assert binary.at_lowest == pytest.approx(np.nanmean(np.where(np.isnan(grouped), np.nan, grouped == 0)))
+
+
+def test_a_sum_based_filter_is_counted_where_it_errs(write_log: Any) -> None:
+    columns = {
+        "group": [0, 0, 1, 1, 2, 2],
+        "x": [1.0, 0.0, 1.0, 1.0, 1.0, 0.0],
+        "y": [0.0, 1.0, 1.0, 1.0, 1.0, 0.0],
+    }
+    overall = diagnose(RewardLog(write_log(columns))).overall
+    assert overall.zero_signal_groups == pytest.approx(1 / 3)
+    assert overall.zero_sum_groups == pytest.approx(2 / 3)
+    assert overall.wrongly_dropped_groups == 1
+
+
+def test_the_histogram_counts_every_conflict_once(diagnosed: Diagnosis, awkward_log: Any) -> None:
+    core = Steps(awkward_log)
+    conflicts = torch.cat([result.conflict_mask for result in core.results(gdpo_advantages)])
+    snr = torch.cat([result.snr for result in core.results(gdpo_advantages)])[conflicts]
+    edges = diagnosed.explorer.snr_edges
+    assert sum(diagnosed.explorer.snr_counts) == int(conflicts.sum())
+    assert diagnosed.explorer.snr_counts == np.histogram(snr.numpy(), bins=edges)[0].tolist()
+    assert diagnosed.explorer.largest_conflict_snr == pytest.approx(float(snr.max()), abs=1e-6)
+    assert diagnosed.explorer.agreeing == int(core.present.sum() - conflicts.sum())
+
+
+def test_a_score_on_the_threshold_falls_as_in_the_core(write_log: Any) -> None:
+    # Binary, K=2, G=4: mixed signs score 1/2 up to rounding, which the core puts just below the threshold 0.5.
+    columns = {"group": [0] * 4, "x": [1.0, 0.0, 0.0, 0.0], "y": [0.0, 1.0, 0.0, 0.0]}
+    rewards = torch.tensor([columns["x"], columns["y"]]).T
+    diagnosis = diagnose(RewardLog(write_log(columns)))
+    for threshold in (0.49, 0.5):
+        keep = gd2po_advantages(rewards, torch.zeros(4, dtype=torch.int64), snr_threshold=threshold).keep_mask
+        assert diagnosis.explorer.keep_rate[round(100 * threshold)] == pytest.approx(float(keep.double().mean()))
+    assert diagnosis.explorer.binary_snr_ceiling == 0.5
+
+
+def test_the_recommended_threshold_is_the_largest_that_leaves_enough(
+    make_log: Any, write_log: Any, noisy_graders: Any
+) -> None:
+    explorer = diagnose(RewardLog(write_log(make_log(noisy_graders).columns))).explorer
+    at = round(100 * explorer.recommended_threshold)
+    sides = [*explorer.retained.values(), *explorer.retained_negative.values()]
+    assert min(side[at] for side in sides) >= 0.8 > min(side[at + 2] for side in sides)
+
+
+def test_intervals_are_as_wide_as_a_plain_bootstrap_says(make_log: Any, write_log: Any, trade_off: Any) -> None:
+    log = make_log(trade_off, steps=5, groups=20)
+    interval = diagnose(RewardLog(write_log(log.columns))).pairs[0].correlation
+    z = Steps(log, [1.0, 1.0]).weighted.numpy().reshape(-1, 8, 2)
+    random = np.random.default_rng(1)
+    draws = []
+    for _ in range(1000):
+        sample = z[random.integers(0, len(z), len(z))].reshape(-1, 2)
+        draws.append((sample[:, 0] * sample[:, 1]).sum() / math.sqrt((sample**2).sum(0).prod()))
+    low, high = np.percentile(draws, [2.5, 97.5])
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.02)
+
+
+def test_blocks_of_groups_give_the_same_intervals(
+    make_log: Any, write_log: Any, trade_off: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_log(make_log(trade_off, steps=20, groups=64).columns)
+    exact = diagnose(RewardLog(path)).pairs[0].correlation
+    monkeypatch.setattr("gd2po.diagnosis.sums.BLOCKS", 200)
+    blocked = diagnose(RewardLog(path)).pairs[0].correlation
+    assert blocked.value == pytest.approx(exact.value)
+    assert blocked.high - blocked.low == pytest.approx(exact.high - exact.low, rel=0.2)
+
+
+def test_too_few_groups_have_no_interval(write_log: Any, small_table: Any) -> None:
+    diagnosis = diagnose(RewardLog(write_log(small_table)))
+    assert diagnosis.overall.conflict_rate.low is None
+    assert all(finding.sureness is None for finding in diagnosis.verdict.findings)
+
+
+def test_the_course_of_many_steps_is_put_together(make_log: Any, write_log: Any, unrelated: Any) -> None:
+    log = make_log(unrelated, steps=450, groups=2, group_size=4)
+    diagnosis = diagnose(RewardLog(write_log({**log.columns, "completion_tokens": [20] * len(log.steps)})))
+    course = diagnosis.course
+    assert len(course.first_step) == 200
+    assert (course.first_step[0], course.last_step[-1]) == (1, 450)
+    assert sum(course.rollouts) == 3600
+    mean = np.average(course.mean["a"], weights=course.rollouts)
+    assert mean == pytest.approx(diagnosis.rewards[0].mean, abs=1e-9)
+    assert course.length == [20.0] * 200
+
+
+def test_steps_in_disorder_give_the_same_diagnosis(make_log: Any, write_log: Any, trade_off: Any) -> None:
+    columns = make_log(trade_off, steps=5, groups=8).columns
+    shuffled = np.random.default_rng(0).permutation(len(columns["step"]))
+    one = diagnose(RewardLog(write_log(columns)))
+    other = diagnose(RewardLog(write_log({name: [cells[i] for i in shuffled] for name, cells in columns.items()})))
+    assert other.pairs[0].correlation.value == pytest.approx(one.pairs[0].correlation.value)
+    assert other.explorer.keep_rate == pytest.approx(one.explorer.keep_rate)
+    for before, after in zip(one.methods, other.methods, strict=True):
+        assert after.effective_sample_share == pytest.approx(before.effective_sample_share)
+
+
+def test_the_size_of_chunks_changes_nothing(
+    make_log: Any, write_log: Any, trade_off: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_log(make_log(trade_off, steps=12, groups=16).columns)
+    whole = diagnose(RewardLog(path))
+    monkeypatch.setattr("gd2po.diagnosis.grouping.CHUNK_ROLLOUTS", 100)
+    pieces = diagnose(RewardLog(path))
+    assert pieces.pairs[0].correlation.value == pytest.approx(whole.pairs[0].correlation.value)
+    assert [group.where for group in pieces.prompts] == [group.where for group in whole.prompts]
+    for before, after in zip(whole.methods, pieces.methods, strict=True):
+        assert after.effective_sample_share == pytest.approx(before.effective_sample_share)
+
+
+def test_a_step_larger_than_any_batch_is_cut_between_groups(
+    make_log: Any, write_log: Any, trade_off: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_log(make_log(trade_off, steps=1, groups=200).columns)
+    whole = diagnose(RewardLog(path))
+    monkeypatch.setattr("gd2po.diagnosis.grouping.CHUNK_ROLLOUTS", 100)
+    monkeypatch.setattr("gd2po.diagnosis.grouping.LARGEST_STEP", 300)
+    pieces = diagnose(RewardLog(path))
+    assert pieces.source.steps == 1
+    assert pieces.source.group_sizes == {8: 200}
+    assert pieces.explorer.keep_rate == pytest.approx(whole.explorer.keep_rate)
+    assert pieces.rewards[0].mean == pytest.approx(whole.rewards[0].mean)
+    assert pieces.rewards[0].at_highest == pytest.approx(whole.rewards[0].at_highest)
+
+
+def test_a_hundred_thousand_groups_in_one_step(write_log: Any) -> None:
+    random = np.random.default_rng(0)
+    count = 100_000
+    columns = {
+        "group": np.repeat(np.arange(count), 2),
+        "x": random.normal(size=2 * count),
+        "y": random.normal(size=2 * count),
+    }
+    diagnosis = diagnose(RewardLog(write_log(columns)))
+    assert diagnosis.source.groups == count
+    assert diagnosis.pairs[0].correlation.value == pytest.approx(0, abs=0.02)
+    assert diagnosis.pairs[0].correlation.high - diagnosis.pairs[0].correlation.low < 0.03
+
+
+def test_the_most_conflicted_prompts_come_first_and_once(write_log: Any) -> None:
+    calm, torn = [1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]
+    columns = {
+        "step": [1] * 12,
+        "group": [0] * 4 + [1] * 4 + [2] * 4,
+        "x": calm * 3,
+        "y": calm + torn + torn,
+        "prompt": ["calm"] * 4 + ["torn"] * 8,
+        "completion": [f"answer {row}" for row in range(12)],
+    }
+    prompts = diagnose(RewardLog(write_log(columns))).prompts
+    assert [group.prompt for group in prompts] == ["torn"]
+    assert [rollout.completion for rollout in prompts[0].rollouts] == ["answer 4", "answer 5", "answer 6", "answer 7"]
+    assert prompts[0].rollouts[0].rewards == [1.0, 0.0]
+    assert prompts[0].rollouts[0].conflict
+    assert prompts[0].where.endswith("row 5")
+
+
+def test_long_texts_are_cut(write_log: Any) -> None:
+    columns = {"group": [0, 0], "x": [1.0, 0.0], "y": [0.0, 1.0], "prompt": ["p" * 5000] * 2, "completion": ["c"] * 2}
+    shown = diagnose(RewardLog(write_log(columns))).prompts[0]
+    assert shown.prompt is not None
+    assert shown.prompt.endswith("[... 1,000 more characters]")
+
+
+def test_the_runs_own_settings_are_taken_from_its_folder(write_log: Any) -> None:
+    columns = {"step": [1] * 4, "group": [0] * 4, "reward/x": [1.0, 0.0, 0.0, 1.0], "reward/y": [0.0, 1.0, 0.5, 1.0]}
+    folder = write_log(columns, "run/rollouts/step_000001.parquet").parents[1]
+    config = "advantage_estimator: gd2po\nfiltering: snr\nsnr_threshold: 0.35\nreward_weights: [1.0, 2.0]\n"
+    (folder / "config.yaml").write_text(config)
+    diagnosis = diagnose(RewardLog(folder))
+    assert [reward.weight for reward in diagnosis.rewards] == [1.0, 2.0]
+    assert diagnosis.explorer.marked_threshold == 0.35
+    assert [method.name for method in diagnosis.methods if method.is_run] == ["gd2po 0.35"]
+    (folder / "config.yaml").write_text("[not, a, mapping]")
+    with pytest.raises(DataFormatError, match="config.yaml needs a mapping"):
+        diagnose(RewardLog(folder))
+
+
+@pytest.mark.parametrize(
+    ("settings", "method"),
+    [
+        ("advantage_estimator: gdpo", "gdpo"),
+        ("advantage_estimator: gd2po\nfiltering: none\nsnr_threshold: 0.8", "gdpo"),
+        ("advantage_estimator: gd2po\nfiltering: hard\nsnr_threshold: 0.8", "gd2po hard"),
+        ("advantage_estimator: gd2po\nfiltering: snr\nsnr_threshold: auto", "gd2po auto"),
+        ("advantage_estimator: gd2po\nfiltering: snr\nsnr_threshold: 0.8\nconflict_pairs: correlated", None),
+    ],
+)
+def test_the_runs_method_is_marked_if_it_is_among_those_compared(write_log: Any, settings: str, method: str) -> None:
+    columns = {"step": [1] * 2, "group": [0] * 2, "reward/x": [1.0, 0.0], "reward/y": [0.0, 1.0]}
+    folder = write_log(columns, "run/rollouts/step_000001.parquet").parents[1]
+    (folder / "config.yaml").write_text(settings)
+    marked = [numbers.name for numbers in diagnose(RewardLog(folder)).methods if numbers.is_run]
+    assert marked == ([] if method is None else [method])
+
+
+def test_weights_go_by_name_or_by_place() -> None:
+    assert resolve_weights({"b": 0.5}, ["a", "b"]) == [1.0, 0.5]
+    assert resolve_weights([2, 0], ["a", "b"]) == [2.0, 0.0]
+    for weights, message in (
+        ({"c": 1.0}, "'c'"),
+        ([1.0], "expected 2"),
+        ([0.0, 0.0], "not all 0"),
+        ([1, math.inf], "finite"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            resolve_weights(weights, ["a", "b"])
+
+
+def test_a_range_without_steps_says_so(write_log: Any, small_table: Any) -> None:
+    with pytest.raises(DataFormatError, match=r"holds no rollouts with steps from 7 to None \(--step-range\)"):
+        diagnose(RewardLog(write_log(small_table), step_range=(7, None)))
+
+
+def test_torch_keeps_its_threads(write_log: Any, small_table: Any) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        diagnose(RewardLog(write_log(small_table)))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)

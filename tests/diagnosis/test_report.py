@@ -1,0 +1,96 @@
+"""The page as text: complete, escaped, small, and allowed nothing from the network."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gd2po.diagnosis import RewardLog, diagnose, render_html, write_html
+from gd2po.errors import MissingDependencyError
+
+EVIL = '</script><script>alert(1)</script><img src=x onerror=alert(2)> & "quoted" {{ 7 * 7 }} \u2028'
+
+
+@pytest.fixture
+def evil_columns() -> dict[str, list[Any]]:
+    """A log with markup wherever a log has text."""
+    return {
+        "group": [0, 0, 0, 0],
+        f"x{EVIL}": [1.0, 0.0, 0.5, 0.25],
+        "y<b>%{z}": [0.0, 1.0, 0.5, 0.75],
+        "prompt": [f"prompt {EVIL}"] * 4,
+        "completion": [f"{EVIL} {row}" for row in range(4)],
+    }
+
+
+def test_no_text_of_the_log_becomes_markup(write_log: Any, evil_columns: Any) -> None:
+    page = render_html(diagnose(RewardLog(write_log(evil_columns))))
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "49" not in re.findall(r"prompt [^\n]*", page)[0][:200]
+    assert page.count("&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;") >= 6
+    # Two data blocks, Plotly and the page's own script, and nothing else.
+    assert len(re.findall(r"<script[ >]", page)) - page.count('"<script') - page.count("'<script") <= 6
+
+
+def test_embedded_data_stays_data(write_log: Any, evil_columns: Any) -> None:
+    page = render_html(diagnose(RewardLog(write_log(evil_columns))))
+    for name in ("charts", "explorer-data"):
+        text = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', page, re.DOTALL).group(1)
+        assert not set("<>&\u2028\u2029") & set(text)
+        json.loads(text)
+
+
+def test_the_policy_names_its_scripts_and_allows_no_network(write_log: Any, small_table: Any) -> None:
+    page = render_html(diagnose(RewardLog(write_log(small_table))))
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page).group(1).replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert policy.count("sha256-") == 2
+    assert "http" not in policy
+    assert "script-src 'unsafe-inline'" not in policy
+
+
+def test_the_page_stays_small_for_any_log(make_log: Any, write_log: Any) -> None:
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        return {f"reward number {k}": random.normal(size=(groups, size)) for k in range(16)}
+
+    log = make_log(rewards, steps=500, groups=4, group_size=16)
+    columns = {
+        **log.columns,
+        "prompt": [f"{group} " + "p" * 9000 for group in log.groups],
+        "completion": ["<" * 9000] * len(log.steps),
+    }
+    path = write_html(
+        diagnose(RewardLog(write_log(columns))), write_log({"x": [1]}, "x.parquet").with_name("page.html")
+    )
+    assert path.stat().st_size < 6_000_000
+
+
+@pytest.mark.parametrize("rewards", [1, 2])
+def test_a_log_of_one_step_and_one_of_one_reward_have_a_page(write_log: Any, rewards: int) -> None:
+    columns: dict[str, Any] = {"group": [0, 0, 1, 1], "x": [1.0, 0.0, 1.0, 1.0]}
+    if rewards == 2:
+        columns["y"] = [0.0, 1.0, None, None]
+    page = render_html(diagnose(RewardLog(write_log(columns))))
+    assert "The log has one step" in page
+    assert ("Threshold explorer" in page) is (rewards == 2)
+
+
+def test_the_page_is_written_whole_or_not_at_all(write_log: Any, small_table: Any, tmp_path: Path) -> None:
+    diagnosis = diagnose(RewardLog(write_log(small_table)))
+    path = write_html(diagnosis, tmp_path / "new" / "report.html")
+    assert path.read_text(encoding="utf-8") == render_html(diagnosis)
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_missing_plotly_is_named(write_log: Any, small_table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    diagnosis = diagnose(RewardLog(write_log(small_table)))
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'gd2po\[report\]'"):
+        render_html(diagnosis)
