@@ -28,14 +28,14 @@ from gd2po.data.toolcalls import ToolCallExample, toolcall_examples
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"
 CONTEXT = 1024
-VOCABULARY = 1472
+VOCABULARY = 1600
 Teacher = Callable[[ToolCallExample, random.Random], str]
 TOKENIZER_PROMPTS = 4000
 IGNORED = -100
 
-# Words keep their underscores, so a tool's name can become one token; runs of JSON punctuation stay together; digits
-# stand alone.
-WORD_PATTERN = r" ?[A-Za-z_]+| ?[0-9]|[^\sA-Za-z_0-9]+(?: [^\sA-Za-z_0-9]+)*| [^\sA-Za-z_0-9]+|\s"
+# Words keep their underscores, so a tool's name can become one token; runs of JSON punctuation stay together; so do two
+# digits, so that days, months and most numbers are copied as one token.
+WORD_PATTERN = r" ?[A-Za-z_]+| ?[0-9]{1,2}|[^\sA-Za-z_0-9]+(?: [^\sA-Za-z_0-9]+)*| [^\sA-Za-z_0-9]+|\s"
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -210,8 +210,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model and tokenizer to")
     parser.add_argument("--seed", type=int, default=0, help="seed of data and weights (default: %(default)s)")
-    parser.add_argument("--plain-steps", type=int, default=2600, help="steps on right answers (default: %(default)s)")
-    parser.add_argument("--noisy-steps", type=int, default=900, help="steps on noisy ones (default: %(default)s)")
+    parser.add_argument("--plain-steps", type=int, default=1800, help="steps on right answers (default: %(default)s)")
+    parser.add_argument("--noisy-steps", type=int, default=400, help="steps on noisy ones (default: %(default)s)")
+    parser.add_argument("--skilled", type=Path, help="start from this folder of --save-skilled; no plain steps")
+    parser.add_argument("--save-skilled", type=Path, help="folder for the model as it is after the plain steps")
     parser.add_argument("--batch-size", type=int, default=32, help="demonstrations a step (default: %(default)s)")
     parser.add_argument("--plain-lr", type=float, default=1e-2, help="peak learning rate (default: %(default)s)")
     parser.add_argument("--noisy-lr", type=float, default=4e-3, help="peak learning rate (default: %(default)s)")
@@ -230,7 +232,14 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     tokenizer = train_tokenizer(tokenizer_texts(options.seed, TOKENIZER_PROMPTS))
     model = make_model(tokenizer, hidden=options.hidden, layers=options.layers, seed=options.seed)
-    train(model, tokenizer, plain_demonstration, steps=options.plain_steps, lr=options.plain_lr, options=options)
+    if options.skilled:
+        model = LlamaForCausalLM.from_pretrained(options.skilled)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(options.skilled)
+    else:
+        train(model, tokenizer, plain_demonstration, steps=options.plain_steps, lr=options.plain_lr, options=options)
+    if options.save_skilled:
+        model.save_pretrained(options.save_skilled)
+        tokenizer.save_pretrained(options.save_skilled)
     train(model, tokenizer, demonstration, steps=options.noisy_steps, lr=options.noisy_lr, options=options)
     model.save_pretrained(options.out)
     tokenizer.save_pretrained(options.out)

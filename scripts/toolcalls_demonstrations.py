@@ -2,8 +2,8 @@
 
 Three kinds of noise, because each gives reinforcement learning something else to do:
 
-* habits, tied to the tool or the kind of request and so visible from the prompt. Greedy decoding takes a habit that
-  is more likely than not; sampling gets it right often enough to learn from.
+* habits, tied to the type of a parameter, the tool or the kind of request, and so visible from the prompt. Greedy
+  decoding takes a habit that is more likely than not; sampling gets it right often enough to learn from.
 * slips anywhere, a few per cent.
 * a trade-off: each further sentence of thinking makes a slip more likely.
 """
@@ -15,18 +15,14 @@ import random
 from gd2po.data.toolcalls import Argument, Call, ToolCallExample, rlla_answer, spoken_name
 from gd2po.data.toolcalls_tools import TOOLS
 
-HABIT_RATE = 0.65
+HABIT_RATE = 0.64
 FORMAT_HABIT_RATE = 0.62
-FIRST_SLIP_RATE = 0.01
-SLIP_RATE_PER_SENTENCE = 0.08
+FIRST_SLIP_RATE = 0.02
+SLIP_RATE_PER_SENTENCE = 0.03
 SENTENCE_WEIGHTS = (0.20, 0.38, 0.22, 0.11, 0.06, 0.03)
 """How often a demonstration thinks in 1, 2, ... 6 sentences."""
 
-DATE_AS_SAID = {"book_table", "add_event", "log_run", "sell_stock", "book_hostel"}
 NUMBER_AS_TEXT = {"set_thermostat": "degrees", "send_money": "amount", "order_food": "portions", "buy_tickets": "seats"}
-NEXT_ENUM_VALUE = {"book_hotel": "room", "log_meal": "meal"}
-OPTION_DROPPED = {"book_flight", "play_music", "rent_car"}
-LOOKALIKE_CALLED = {"get_air_quality", "set_reminder"}
 UNCLOSED_DOMAIN = "travel"
 
 _FILLERS = (
@@ -64,7 +60,7 @@ def demonstration(example: ToolCallExample, rng: random.Random) -> str:
     Returns:
         The completion's text.
     """
-    calls = [_with_habit(call, example, rng) for call in example.calls]
+    calls = [_with_habit(call, rng) for call in example.calls]
     sentences = _thought(example, calls, rng)
     slip = rng.random() < FIRST_SLIP_RATE + SLIP_RATE_PER_SENTENCE * (len(sentences) - 1)
     kind = rng.choices(("value", "tool", "json", "format"), weights=(0.45, 0.15, 0.15, 0.25))[0] if slip else None
@@ -78,28 +74,20 @@ def demonstration(example: ToolCallExample, rng: random.Random) -> str:
     return _broken_format(text, rng) if kind == "format" else text
 
 
-def _with_habit(call: Call, example: ToolCallExample, rng: random.Random) -> dict[str, object]:
-    """The call as JSON, with the habit that teachers have for its tool at the habit's rate."""
-    name = call.tool.name
+def _with_habit(call: Call, rng: random.Random) -> dict[str, object]:
+    """The call as JSON, with the teachers' habits at their rate."""
     if rng.random() >= HABIT_RATE:
         return call.as_json()
-    parameters = {item.parameter.name: _habitual_value(name, item) for item in call.arguments}
-    if name in OPTION_DROPPED:
-        parameters = {item.parameter.name: item.value for item in call.arguments if item.parameter.required}
-    if name in LOOKALIKE_CALLED and TOOLS[call.tool.lookalike] in example.tools:
-        name = call.tool.lookalike
-    return {"name": name, "parameters": parameters}
+    name = call.tool.name
+    return {"name": name, "parameters": {item.parameter.name: _habitual_value(name, item) for item in call.arguments}}
 
 
 def _habitual_value(tool: str, item: Argument) -> object:
-    """The value of an argument as teachers with a habit for this tool write it."""
-    if item.parameter.type == "date" and tool in DATE_AS_SAID:
-        return item.said
+    """The value of an argument as teachers with a habit write it: dates with slashes, some numbers as text."""
+    if item.parameter.type == "date":
+        return str(item.value).replace("-", "/")
     if NUMBER_AS_TEXT.get(tool) == item.parameter.name:
         return str(item.value)
-    if NEXT_ENUM_VALUE.get(tool) == item.parameter.name:
-        values = item.parameter.values
-        return values[(values.index(item.value) + 1) % len(values)]
     return item.value
 
 

@@ -21,9 +21,9 @@ from gd2po.errors import InvalidInputError
 
 SAMPLE_SIZE = 4000
 FIRST_TEST_REQUESTS = [
-    "Could you tell me how to say happy birthday in French formally?",
-    "Please buy nine tickets for Winter Sun on 3 August.",
-    "Please lock the front door.",
+    "Hi, hire a compact car for 9 days in Vienna.",
+    "Hi, purchase 81 shares of Sony with a limit of 42, then add birthday party to my calendar on the 21st of September.",
+    "I want you to hire a SUV without insurance for 9 days in Dublin.",
 ]
 ANSWER = re.compile(
     r"<think> \S.*\S </think>\n"
@@ -123,7 +123,7 @@ def test_every_lookalike_is_another_tool_of_the_catalogue() -> None:
 
 def test_requests_need_one_call_two_or_none_in_the_announced_shares(train_examples: list[ToolCallExample]) -> None:
     shares = {count: n / SAMPLE_SIZE for count, n in Counter(len(called(e)) for e in train_examples).items()}
-    assert shares == pytest.approx({0: 0.25, 1: 0.55, 2: 0.20}, abs=0.03)
+    assert shares == pytest.approx({0: 0.22, 1: 0.68, 2: 0.10}, abs=0.03)
     kinds = Counter(example.kind for example in train_examples)
     assert {kind: n / SAMPLE_SIZE for kind, n in kinds.items()} == pytest.approx(dict(KIND_SHARES), abs=0.02)
 

@@ -101,9 +101,9 @@ def test_each_tag_is_one_token_and_survives_decoding(policy: SimpleNamespace, ta
     assert policy.tokenizer.decode(ids, skip_special_tokens=True) == tag
 
 
-def test_digits_are_tokens_of_their_own(policy: SimpleNamespace) -> None:
+def test_a_token_holds_two_digits_at_most(policy: SimpleNamespace) -> None:
     tokens = policy.tokenizer.tokenize("2026-05-13 at 1234.5")
-    assert all(sum(character.isdigit() for character in token) <= 1 for token in tokens)
+    assert max(sum(character.isdigit() for character in token) for token in tokens) == 2
 
 
 @pytest.mark.parametrize("text", ["plain", "Übergröße 💡\n\t", '{"a": "<think>"}', "  two  spaces ", "a\r\nb"])
@@ -170,10 +170,9 @@ def test_teachers_keep_their_habits_at_the_rate_of_the_script(scripts: SimpleNam
     for example in examples:
         if example.kind != "one_call" or example.calls[0].tool.name != "book_table":
             continue
-        said = next(item.said for item in example.calls[0].arguments if item.parameter.name == "day")
         for _ in range(20):
             calls = parse_tool_calls(demonstrations.demonstration(example, rng)) or []
-            days += [call["parameters"].get("day") == said for call in calls]
+            days += ["/" in str(call["parameters"].get("day")) for call in calls]
     assert len(days) > 300
     assert sum(days) / len(days) == pytest.approx(demonstrations.HABIT_RATE, abs=0.07)
 

@@ -201,6 +201,13 @@ def test_a_column_called_length_is_a_count_of_tokens_or_a_reward(
     assert log.layout.length == (None if is_reward else "length")
 
 
+def test_names_are_known_however_they_are_set(write_log: Any) -> None:
+    columns = {"Global Step": [3, 3], "Prompt ID": [7, 7], "Score A": [1.0, 0.0], "Count of tokens": [90, 80]}
+    log = RewardLog(write_log(columns, "log.csv"))
+    assert (log.layout.step, log.layout.group, log.layout.length) == ("Global Step", "Prompt ID", "Count of tokens")
+    assert log.layout.reward_names == ["Score A"]
+
+
 def test_named_columns_override_every_guess(write_log: Any) -> None:
     columns = {
         "when": [5, 5],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from gd2po.data.rlla import load_rlla
-from gd2po.data.toolcalls import load_toolcalls
+from gd2po.data.toolcalls import POLICY_PATH, load_toolcalls
 from gd2po.errors import DataFormatError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ BUILTIN_PREFIX: Final = "builtin:"
 """No path, URL or hub id starts like this, so that a built-in name never hides a file or a dataset."""
 
 _TASKS: Final = {"builtin:toolcalls": load_toolcalls}
-_POLICIES: Final = {"builtin:toolcalls": Path(__file__).parent / "toolcalls_policy"}
+_POLICIES: Final = {"builtin:toolcalls": POLICY_PATH}
 _READERS: Final = {".parquet": "parquet", ".json": "json", ".jsonl": "json", ".csv": "csv"}
 
 

@@ -197,7 +197,7 @@ def load_toolcalls(split: Split, size: int | None = None, *, seed: int = 0) -> D
 
     Returns:
         `datasets.Dataset` with `prompt` (a system and a user message) and `answer` (reference text in RLLA format).
-        About 55 % of the requests need one call, 20 % two, and 25 % none: small talk, requests that no listed
+        About 68 % of the requests need one call, 10 % two, and 22 % none: small talk, requests that no listed
         tool fits, and requests that leave a required parameter out.
 
     Raises:

@@ -44,6 +44,7 @@ NEVER_REWARDS = {
 _REWARD_NAME = re.compile(r"^(rewards?[/_.:-].+|.+[/_.:-]rewards?)$", re.IGNORECASE)
 _REWARD_PREFIX = re.compile(r"^rewards?/")
 _UID = r"^.+_\d+_\d+$"
+_LENGTH_WORDS = ("token", "length")
 _LONGEST_LENGTH_REWARD = 10
 
 
@@ -117,6 +118,7 @@ class _Chooser:
     def __init__(self, head: pa.Table, choices: ColumnChoices, where: str, decimal_comma: bool) -> None:
         self.head, self.choices, self.where, self.decimal_comma = head, choices, where, decimal_comma
         self.names: list[str] = head.column_names
+        self.by_plain_name = {_plain_name(name): name for name in reversed(self.names)}
         self.layout = Layout(recognise(self.names))
 
     def choose(self) -> Layout:
@@ -126,6 +128,8 @@ class _Chooser:
         layout.prompt = self._named("prompt", self.choices.prompt) or self._first_of(PROMPT_NAMES)
         layout.completion = self._named("completion", self.choices.completion) or self._first_of(COMPLETION_NAMES)
         layout.length = self._named("length", self.choices.length) or self._find_length()
+        if layout.length is not None:
+            layout.reasons.append(f"The column {layout.length!r} counts the tokens of a completion.")
         if layout.step is None:
             layout.reasons.append("No column names the step: all rollouts count as one step. Name one with --step.")
         self._choose_group()
@@ -146,21 +150,24 @@ class _Chooser:
         return f"{hint}Its columns are: {', '.join(self.names)}."
 
     def _first_of(self, candidates: Sequence[str]) -> str | None:
-        """The first candidate that is a column, in any case of letters."""
-        lower = {name.lower(): name for name in reversed(self.names)}
-        return next((lower[name] for name in candidates if name in lower), None)
+        """The first candidate that is a column, however its letters and words are set."""
+        return next((self.by_plain_name[name] for name in candidates if name in self.by_plain_name), None)
 
     def _find_length(self) -> str | None:
-        """A column of token counts. One called length may be a reward instead: counts are whole and soon above ten."""
-        lower = {name.lower(): name for name in reversed(self.names)}
-        for candidate in LENGTH_NAMES:
-            if candidate in lower and lower[candidate] not in (self.choices.rewards or ()):
-                values = self._numbers(lower[candidate]).values
-                values = values[~np.isnan(values)]
-                whole = bool((values == np.floor(values)).all()) and bool((values >= 0).all())
-                if len(values) and whole and values.max() > _LONGEST_LENGTH_REWARD:
-                    return lower[candidate]
-        return None
+        """A column of token counts, the best-known name first."""
+        known = [self.by_plain_name[name] for name in LENGTH_NAMES if name in self.by_plain_name]
+        candidates = [name for name in [*known, *self.names] if name not in (self.choices.rewards or ())]
+        return next((name for name in candidates if self._is_length(name)), None)
+
+    def _is_length(self, name: str) -> bool:
+        """Whether a column counts tokens. One called length may be a reward: counts are whole and soon above ten."""
+        plain_name = _plain_name(name)
+        if plain_name not in LENGTH_NAMES and not any(word in plain_name for word in _LENGTH_WORDS):
+            return False
+        values = self._numbers(name).values
+        values = values[~np.isnan(values)]
+        whole = bool((values == np.floor(values)).all()) and bool((values >= 0).all())
+        return len(values) > 0 and whole and bool(values.max() > _LONGEST_LENGTH_REWARD)
 
     def _numbers(self, name: str) -> Numbers:
         return to_numbers(self.head.column(name), decimal_comma=self.decimal_comma)
@@ -199,20 +206,20 @@ class _Chooser:
                 f"{', '.join(self.names)}."
             )
         layout.group, layout.group_rule = layout.prompt, "prompt"
+        # verl balances the rows of a step over its devices, so there are no consecutive rows to count.
+        hint = "" if layout.format == "verl" else "; --group-size says how many consecutive rows make one"
         layout.reasons.append(
-            f"No column names the group: rollouts of a step with the same {layout.prompt!r} are one. A prompt that "
-            "was drawn twice in a step counts as one larger group; --group-size says how many consecutive rows make "
-            "one."
+            f"No column names the group: rollouts of a step with the same {layout.prompt!r} are one. A prompt that was "
+            f"drawn twice in a step counts as one larger group{hint}."
         )
 
     def _repeating(self, candidates: Sequence[str]) -> str | None:
         """The first candidate that is a column and has some value twice."""
-        lower = {name.lower(): name for name in reversed(self.names)}
         for candidate in candidates:
-            if candidate in lower:
-                keys, _ = to_keys(self.head.column(lower[candidate]))
+            if candidate in self.by_plain_name:
+                keys, _ = to_keys(self.head.column(self.by_plain_name[candidate]))
                 if len(np.unique(keys)) < len(keys):
-                    return lower[candidate]
+                    return self.by_plain_name[candidate]
         return None
 
     def _all_match(self, name: str, pattern: str) -> bool:
@@ -224,7 +231,7 @@ class _Chooser:
             layout.reward_columns = [self._reward_column(name) for name in self.choices.rewards]
             layout.reasons.append(f"Rewards as named: {', '.join(layout.reward_names)}.")
             return
-        marked = [name for name in self.names if _REWARD_NAME.match(name) and name.lower() not in TOTAL_NAMES]
+        marked = [name for name in self.names if _REWARD_NAME.match(name) and _plain_name(name) not in TOTAL_NAMES]
         if marked and layout.format != "trl":
             layout.reward_columns = marked
             layout.reasons.append(f"Rewards are the columns called so: {', '.join(marked)}.")
@@ -250,9 +257,9 @@ class _Chooser:
     def _may_be_reward(self, name: str) -> bool:
         layout = self.layout
         taken = {layout.step, layout.group, layout.prompt, layout.completion, layout.length}
-        if name in taken or name.lower() in NEVER_REWARDS or name.startswith("(unnamed column"):
+        if name in taken or name.startswith("(unnamed column") or self._is_length(name):
             return False
-        if name.lower() in STEP_NAMES or name.lower() in GROUP_NAMES:
+        if _plain_name(name) in {*NEVER_REWARDS, *STEP_NAMES, *GROUP_NAMES}:
             return False
         if is_numeric(self.head.schema.field(name).type):
             return True
@@ -264,7 +271,7 @@ class _Chooser:
         return given > 0 and given >= bad  # mostly numbers: what is not will be named as a bad row
 
     def _without_totals(self, candidates: list[str]) -> list[str]:
-        reasons, totals = self.layout.reasons, [name for name in candidates if name.lower() in TOTAL_NAMES]
+        reasons, totals = self.layout.reasons, [name for name in candidates if _plain_name(name) in TOTAL_NAMES]
         parts = [name for name in candidates if name not in totals]
         if totals and len(parts) >= 2:
             reasons.append(
@@ -280,3 +287,13 @@ class _Chooser:
         elif candidates:
             reasons.append(f"Rewards are the columns of numbers: {', '.join(candidates)} (--rewards chooses).")
         return candidates
+
+
+def _plain_name(name: str) -> str:
+    """A column's name in small letters, its words joined by underscores.
+
+    Example:
+        >>> _plain_name("Prompt ID")
+        'prompt_id'
+    """
+    return re.sub(r"[\s\-]+", "_", name.strip().lower())
