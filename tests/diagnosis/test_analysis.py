@@ -219,6 +219,11 @@ def test_a_score_on_the_threshold_falls_as_in_the_core(write_log: Any) -> None:
     assert diagnosis.explorer.binary_snr_ceiling == 0.5
 
 
+def test_rollouts_that_cancel_exactly_are_kept_at_zero_and_no_further(write_log: Any) -> None:
+    explorer = diagnose(RewardLog(write_log({"group": [0, 0], "x": [1.0, 0.0], "y": [0.0, 1.0]}))).explorer
+    assert explorer.keep_rate[:2] == [1.0, 0.0]
+
+
 def test_the_recommended_threshold_is_the_largest_that_leaves_enough(
     make_log: Any, write_log: Any, noisy_graders: Any
 ) -> None:
@@ -226,6 +231,16 @@ def test_the_recommended_threshold_is_the_largest_that_leaves_enough(
     at = round(100 * explorer.recommended_threshold)
     sides = [*explorer.retained.values(), *explorer.retained_negative.values()]
     assert min(side[at] for side in sides) >= 0.8 > min(side[at + 2] for side in sides)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_recommended_threshold_is_the_one_that_auto_takes(
+    make_log: Any, write_log: Any, noisy_graders: Any, seed: int
+) -> None:
+    log = make_log(noisy_graders, steps=1, seed=seed)
+    rewards = torch.from_numpy(np.stack(list(log.rewards.values()), axis=1))
+    result = gd2po_advantages(rewards, torch.from_numpy(log.groups), snr_threshold="auto")
+    assert diagnose(RewardLog(write_log(log.columns))).explorer.recommended_threshold == result.snr_threshold
 
 
 def test_intervals_are_as_wide_as_a_plain_bootstrap_says(make_log: Any, write_log: Any, trade_off: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import gzip
 import json
 from pathlib import Path
@@ -82,7 +83,12 @@ def test_a_run_folder_of_gd2po_is_recognised(write_log: Any, small_table: Column
     log = RewardLog(path.parents[1])
     assert log.layout.format == "gd2po"
     assert log.layout.reward_names == ["correct"]
-    assert len(group_rewards(log)) == 4  # the same ids in two files are two groups
+    assert len(group_rewards(log)) == 4
+    # A step may generate several batches; the same ids in two files are two groups.
+    write_log(
+        {**columns, "step": [2] * 4, "advantage": [0.0] * 4, "kept": [True] * 4}, "run/rollouts/step_000002_2.parquet"
+    )
+    assert len(group_rewards(RewardLog(path.parents[1]))) == 6
 
 
 def test_a_trl_table_groups_consecutive_rows_of_one_prompt(tmp_path: Path) -> None:
@@ -359,12 +365,12 @@ def test_the_line_of_a_bad_cell_is_right_after_quoted_line_breaks_and_blank_line
 
 def test_a_row_with_too_few_cells_is_named(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
-    path.write_text("group,x,y\na,1,0\na,2\na,3,1\na,4,1,9\n")
-    with pytest.raises(DataFormatError, match="log.csv line 3: expected 3 cells as in the header, got 2"):
+    path.write_text("group,x,y\n\na,1,0\na,2\na,3,1\na,4,1,9\n")
+    with pytest.raises(DataFormatError, match="log.csv line 4: expected 3 cells as in the header, got 2"):
         read(RewardLog(path))
     log = RewardLog(path, skip_bad_rows=True)
     assert read(log).rewards.tolist() == [[1, 0], [3, 1]]
-    assert log.bad_rows.examples[1].endswith("line 5: expected 3 cells as in the header, got 4")
+    assert log.bad_rows.examples[1].endswith("line 6: expected 3 cells as in the header, got 4")
 
 
 def test_an_absent_value_in_jsonl_is_an_error_and_null_is_not(tmp_path: Path) -> None:
@@ -430,7 +436,7 @@ def test_a_truncated_parquet_file_is_named_and_can_be_left_out(write_log: Any, s
         RewardLog(bad)
     log = RewardLog(good.parent, skip_bad_rows=True)
     assert len(read(log)) == 4
-    assert any("1 unreadable files were left out" in note for note in log.notes())
+    assert any("1 unreadable files were left out, from the damage on" in note for note in log.notes())
 
 
 def test_two_logs_with_different_rewards_are_not_mixed(write_log: Any) -> None:
@@ -491,3 +497,100 @@ def test_a_jsonl_line_longer_than_a_block_is_whole(tmp_path: Path, monkeypatch: 
     assert read(log).rewards[:, 0].tolist() == [0, 1, 0, 1, 0, 1]
     assert log.texts([5])[5][1] == "word " * 250
     assert log.place(4) == f"{path} line 5"
+
+
+def test_chat_messages_in_jsonl_group_and_show_as_text(tmp_path: Path) -> None:
+    def row(ask: str, value: float) -> dict[str, Any]:
+        messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": ask}]
+        return {
+            "prompt": messages,
+            "completion": [{"role": "assistant", "content": ask.upper()}],
+            "x": value,
+            "y": -value,
+        }
+
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row(ask, value)) + "\n" for value, ask in enumerate("aabba")))
+    log = RewardLog(path)
+    assert [len(group) for group in group_rewards(log)] == [3, 2]
+    assert log.texts([2])[2] == ("Be brief.\nb", "B")
+
+
+def test_values_of_several_types_in_a_column_are_read_row_by_row(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    values = [True, 0.5, "1", None, "NaN", 2]
+    path.write_text("".join(json.dumps({"group": 1, "x": value}) + "\n" for value in values))
+    np.testing.assert_array_equal(
+        read(RewardLog(path)).rewards[:, 0], np.array([1, 0.5, 1, np.nan, np.nan, 2], np.float32)
+    )
+
+
+def test_a_jsonl_row_that_is_no_object_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"group": 1, "x": 1}\n"text"\n')
+    with pytest.raises(DataFormatError, match="log.jsonl line 2: expected a JSON object, got str"):
+        read(RewardLog(path))
+
+
+def test_a_csv_that_breaks_its_encoding_late_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"prompt,x\n" + b"fine,1\n" * 60_000 + b"\xff\xfe,1\n")
+    with pytest.raises(DataFormatError, match="log.csv cannot be read as CSV: .*UTF8"):
+        read(RewardLog(path))
+
+
+def test_many_rows_with_too_few_cells_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("group,x,y\n" + "a,1,0\n" * 9 + "a,1\n" * 9)
+    log = RewardLog(path, skip_bad_rows=True)
+    assert len(read(log)) == 9
+    assert log.bad_rows.count == 9
+
+
+def test_a_file_that_is_damaged_inside_counts_up_to_there(write_log: Any, small_table: Columns) -> None:
+    path = write_log(small_table, "logs/1.parquet")
+    bad = write_log({**small_table, "step": [2] * 4}, "logs/2.parquet")
+    content = bytearray(bad.read_bytes())
+    content[4:60] = bytes(56)
+    bad.write_bytes(content)
+    log = RewardLog(path.parent, skip_bad_rows=True)
+    assert len(read(log)) == 4
+    assert len(log.unreadable) == 1
+    with pytest.raises(DataFormatError, match="2.parquet"):
+        read(RewardLog(path.parent))
+
+
+def test_a_folder_of_broken_files_says_so_even_when_skipping(tmp_path: Path) -> None:
+    (tmp_path / "1.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataFormatError, match="no file that can be read"):
+        RewardLog(tmp_path, skip_bad_rows=True)
+
+
+def test_a_broken_gzip_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(b"\x1f\x8b and no more")
+    with pytest.raises(DataFormatError, match="log.jsonl.gz cannot be decompressed"):
+        RewardLog(path)
+
+
+def test_columns_that_hold_numbers_as_text_or_decimals_are_rewards(tmp_path: Path) -> None:
+    table = pa.table({
+        "group": pa.array(["a", "a"]).dictionary_encode(),
+        "exact": pa.array([decimal.Decimal("0.25"), None]),
+        "flag": pa.array([True, False]),
+        "spelled": pa.array(["1e-1", " .5 "]),
+        "words": pa.array(["fine", "bad"]),
+    })  # fmt: skip
+    pq.write_table(table, tmp_path / "log.parquet")
+    log = RewardLog(tmp_path / "log.parquet")
+    assert log.layout.reward_names == ["exact", "flag", "spelled"]
+    np.testing.assert_allclose(read(log).rewards, np.array([[0.25, 1, 0.1], [np.nan, 0, 0.5]], np.float32))
+
+
+def test_content_parts_of_images_and_text_are_joined_as_text(tmp_path: Path) -> None:
+    parts = [{"type": "image", "text": None}, {"type": "text", "text": "What is this?"}]
+    table = {"group": [0, 0], "prompt": [[{"role": "user", "content": parts}]] * 2, "x": [1.0, 0.0]}
+    pq.write_table(pa.table(table), tmp_path / "log.parquet")
+    prompt = RewardLog(tmp_path / "log.parquet").texts([0])[0][0]
+    assert prompt is not None
+    assert prompt.endswith("What is this?")

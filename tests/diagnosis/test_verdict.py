@@ -59,6 +59,32 @@ def test_noise_that_costs_nothing_to_drop_may_be_dropped_hard(diagnose_rewards: 
     assert finding(diagnosis, "noise").numbers["snr_threshold"] == 1
 
 
+def test_noise_that_no_filter_may_touch_is_left_in(diagnose_rewards: Any) -> None:
+    # All penalties of `a` are in the conflicts, and all conflicts score the same: a filter takes all of them or none.
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        a = np.tile([3.0, -1.0, -1.0, -1.0, 0.0, 0.0, 0.0, 0.0], (groups, 1))
+        b = np.tile([3.0, 1.0, 1.0, 1.0, -1.5, -1.5, -1.5, -1.5], (groups, 1))
+        return {"a": a, "b": b}
+
+    diagnosis = diagnose_rewards(rewards)
+    assert diagnosis.verdict.kind == "noise"
+    assert diagnosis.verdict.headline == "The conflicts look like noise, but any filter would starve a reward."
+    assert finding(diagnosis, "noise").advice.startswith("Leave them in")
+
+
+def test_noise_that_only_a_costly_filter_takes_out_says_what_it_costs(diagnose_rewards: Any) -> None:
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        a = np.tile([3.0, -1.0, -1.0, -1.0, 2.0, -2.0, 0.0, 0.0], (groups, 1))
+        b = np.tile([3.0, 0.5, 0.5, -0.5, 2.0, -2.0, -1.5, -2.0], (groups, 1))
+        return {"a": a, "b": b}
+
+    diagnosis = diagnose_rewards(rewards)
+    noise = finding(diagnosis, "noise")
+    assert 0.5 <= noise.numbers["least_retained"] < 0.8
+    assert "at least 50% of its signal" in noise.advice
+    assert "auto" not in noise.advice
+
+
 def test_rewards_that_oppose_each_other_are_a_trade_off(diagnose_rewards: Any, trade_off: Rewards) -> None:
     diagnosis = diagnose_rewards(trade_off)
     found = finding(diagnosis, "trade_off")
@@ -251,6 +277,17 @@ def test_a_filter_that_takes_a_rewards_penalties_is_said_to_starve_it(diagnose_r
     assert starved.numbers["retained_negative/format"] < 0.2
     assert "of the penalties of format" in starved.text
     assert "GD²PO at its usual threshold of 0.8 would keep" in starved.text
+
+
+def test_a_reward_whose_penalties_alone_are_taken_is_starved_too(diagnose_rewards: Any) -> None:
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        # What is good at `a` is mostly good at `b`, and so is what is bad at it.
+        a = random.exponential(size=(groups, size))
+        b = np.maximum(a - 1.7, 0) + 0.9 * np.maximum(0.7 - a, 0) + 0.1 * random.normal(size=(groups, size))
+        return {"a": a, "b": b}
+
+    starved = finding(diagnose_rewards(rewards), "starved")
+    assert starved.numbers["retained/a"] > 0.5 > starved.numbers["retained_negative/a"]
 
 
 def test_the_runs_own_filter_is_blamed_if_it_was_one(make_log: Any, write_log: Any, trade_off: Rewards) -> None:

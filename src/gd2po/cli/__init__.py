@@ -7,6 +7,7 @@ import sys
 import typer
 from rich.console import Console
 
+from gd2po.cli.diagnose import diagnose
 from gd2po.errors import GD2POError
 
 app = typer.Typer(
@@ -41,6 +42,9 @@ def train(context: typer.Context) -> None:
     from gd2po.cli.train import train_command
 
     raise typer.Exit(train_command(context.args))
+
+
+app.command()(diagnose)
 
 
 @app.command()

@@ -219,7 +219,7 @@ class _Chooser:
             if candidate in self.by_plain_name:
                 keys, _ = to_keys(self.head.column(self.by_plain_name[candidate]))
                 if len(np.unique(keys)) < len(keys):
-                    return self.by_plain_name[candidate]
+                    return str(self.by_plain_name[candidate])
         return None
 
     def _all_match(self, name: str, pattern: str) -> bool:

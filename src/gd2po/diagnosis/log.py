@@ -127,7 +127,8 @@ class RewardLog:
             shown = "; ".join(self.bad_rows.examples)
             notes.append(f"{self.bad_rows.count:,} malformed rows were skipped: {shown}{self._and_more()}.")
         if self.unreadable:
-            notes.append(f"{len(self.unreadable):,} unreadable files were left out: {self.unreadable[0]}")
+            count = len(self.unreadable)
+            notes.append(f"{count:,} unreadable files were left out, from the damage on: {self.unreadable[0]}")
         return notes
 
     def _and_more(self) -> str:

@@ -64,8 +64,6 @@ class MethodSums:
             thresholds = self._automatic(batch)
             self.thresholds += thresholds.tolist()
             return np.asarray(batch.conflicts & (batch.snr < batch.spread_steps(thresholds)))
-        if self.threshold == 1:
-            return batch.conflicts
         return np.asarray(batch.conflicts & (batch.snr < self.threshold))
 
     def _automatic(self, batch: Batch) -> Floats:

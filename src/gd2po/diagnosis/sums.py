@@ -86,11 +86,9 @@ class BlockSums:
         return np.concatenate([own, shared]).astype(np.int64)
 
     def lost_by_threshold(self) -> Floats:
-        """(blocks, T, 2K+1) what each threshold drops; the last is the hard filter, so it drops every conflict."""
+        """(blocks, T, 2K+1) what each threshold drops; at 1 that is every conflict, since none scores 1."""
         shaped = self.lost.view(BLOCKS, len(THRESHOLDS) + 1, -1)[: self.used]
-        lost = shaped.cumsum(1)[:, : len(THRESHOLDS)].numpy()
-        lost[:, -1] = shaped.sum(1).numpy()
-        return np.asarray(lost)
+        return np.asarray(shaped.cumsum(1)[:, : len(THRESHOLDS)].numpy())
 
 
 @dataclass

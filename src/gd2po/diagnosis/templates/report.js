@@ -77,8 +77,7 @@
       setBar(`penalty-${index}`, reward.retainedNegative[at]);
     });
     for (const rollout of document.querySelectorAll("[data-snr]")) {
-      // As the filter: a conflict goes where its score lies below the threshold, at 1 every conflict.
-      const dropped = rollout.dataset.snr !== "" && (threshold === 1 || Number(rollout.dataset.snr) < threshold);
+      const dropped = rollout.dataset.snr !== "" && Number(rollout.dataset.snr) < threshold;
       rollout.classList.toggle("dropped", dropped);
       rollout.querySelector(".fate").textContent = dropped ? `dropped at ${threshold.toFixed(2)}` : "kept";
     }
