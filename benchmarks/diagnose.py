@@ -125,8 +125,8 @@ def main() -> None:
             reached = per_million < SECONDS_PER_MILLION and grown < LINEAR_WITHIN and reading.gibibytes < GIBIBYTES
             print(
                 f"{reading.rollouts:>10,}  {reading.file_megabytes:>5.0f} MB  {reading.seconds:>6.1f} s  "
-                f"{per_million:>9.1f} s  {reading.gibibytes:>7.2f} GiB  < {SECONDS_PER_MILLION:g} s per million, linear, "
-                f"< {GIBIBYTES:g} GiB {'reached' if reached else 'MISSED'}"
+                f"{per_million:>9.1f} s  {reading.gibibytes:>7.2f} GiB  < {SECONDS_PER_MILLION:g} s per million, "
+                f"linear, < {GIBIBYTES:g} GiB {'reached' if reached else 'MISSED'}"
             )
     if arguments.json:
         arguments.json.write_text(

@@ -22,7 +22,8 @@ from gd2po.errors import InvalidInputError
 SAMPLE_SIZE = 4000
 FIRST_TEST_REQUESTS = [
     "Hi, hire a compact car for 9 days in Vienna.",
-    "Hi, purchase 81 shares of Sony with a limit of 42, then add birthday party to my calendar on the 21st of September.",
+    "Hi, purchase 81 shares of Sony with a limit of 42, then add birthday party to my calendar on the 21st of "
+    "September.",
     "I want you to hire a SUV without insurance for 9 days in Dublin.",
 ]
 ANSWER = re.compile(

@@ -59,9 +59,7 @@ def diagnose(
     _report(log, None if weights is None else parse_weights(weights), html, json)
 
 
-def _report(
-    log: RewardLog, weights: dict[str, float] | list[float] | None, html: str | None, json: str | None
-) -> None:
+def _report(log: RewardLog, weights: dict[str, float] | list[float] | None, html: str | None, json: str | None) -> None:
     """Diagnose the log and show the result everywhere it was asked for."""
     from rich.console import Console
 

@@ -79,7 +79,7 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         values[j][k] = values[k][j] = _short(value)
         texts[j][k] = texts[k][j] = text
     # A pair of index axes instead of names: two rewards may share their first letters.
-    labels = [_escape(name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…") for name in names]
+    labels = [_escape(_short_name(name)) for name in names]
     ticks = list(range(size))
     heat = go.Heatmap(
         z=values,
@@ -165,6 +165,14 @@ def _layout(height: int) -> dict[str, Any]:
         "xaxis": {"automargin": True, "fixedrange": True, "zeroline": False},
         "yaxis": {"automargin": True, "fixedrange": True, "zeroline": False},
     }
+
+
+def _short_name(name: str) -> str:
+    """A name that fits an axis; the middle goes, since names differ at either end."""
+    if len(name) <= LONGEST_LABEL:
+        return name
+    half = (LONGEST_LABEL - 1) // 2
+    return f"{name[: LONGEST_LABEL - 1 - half]}…{name[-half:]}"
 
 
 def _escape(text: str) -> str:

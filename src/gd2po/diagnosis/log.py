@@ -158,10 +158,8 @@ class RewardLog:
         """The layout by the first file that has rows."""
         for index, path in enumerate(self.files.paths):
             table = self._readable(index)
-            if table is None:
-                continue
-            head = table.head()
-            if head.num_rows:
+            head = None if table is None else self._readable_head(table)
+            if table is not None and head is not None and head.num_rows:
                 self._table_notes += table.notes
                 self._columns = set(table.names)
                 self._first_path = path
@@ -171,16 +169,27 @@ class RewardLog:
             raise DataFormatError(f"{where} holds no file that can be read: {self.unreadable[0]}")
         raise DataFormatError(f"{where} is empty: it holds no rollouts.")
 
+    def _readable_head(self, table: Table) -> pa.Table | None:
+        """The head of a table; None where it cannot be read and bad rows are skipped."""
+        try:
+            return table.head()
+        except DataFormatError as error:
+            self._note_unreadable(error)
+            return None
+
     def _readable(self, index: int) -> Table | None:
         """The table of a file; None where it cannot be read and bad rows are skipped."""
         try:
             return self._table(index)
         except DataFormatError as error:
-            if not self.skip_bad_rows:
-                raise
-            if str(error) not in self.unreadable:
-                self.unreadable.append(str(error))
+            self._note_unreadable(error)
             return None
+
+    def _note_unreadable(self, error: DataFormatError) -> None:
+        if not self.skip_bad_rows:
+            raise error
+        if str(error) not in self.unreadable:
+            self.unreadable.append(str(error))
 
     def _rows_of_file(self, index: int) -> Iterator[Rows]:
         table = self._readable(index)
@@ -198,9 +207,7 @@ class RewardLog:
             except StopIteration:
                 return
             except DataFormatError as error:
-                if not self.skip_bad_rows:
-                    raise
-                self.unreadable.append(str(error))
+                self._note_unreadable(error)
                 return
             rows = reader.read(batch, first_row)
             self._blank += reader.blank

@@ -22,7 +22,7 @@ READINGS: dict[PairKind, tuple[str, str]] = {
     "agree": ("good", "they agree: conflicts are mostly noise"),
     "oppose": ("act", "they oppose each other: a trade-off"),
     "unrelated": ("watch", "unrelated"),
-    "unclear": ("note", "too little data to tell"),
+    "unclear": ("note", "not clear from this log"),
 }
 """What a pair's correlation means: the tone and the words."""
 

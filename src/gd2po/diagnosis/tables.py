@@ -95,10 +95,13 @@ class ParquetTable:
 
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(batch_size=HEAD_ROWS):
-                return pa.Table.from_batches([batch])
-            return file.schema_arrow.empty_table()
+        try:
+            with pq.ParquetFile(self.path) as file:
+                for batch in file.iter_batches(batch_size=HEAD_ROWS):
+                    return pa.Table.from_batches([batch])
+                return file.schema_arrow.empty_table()
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.path, error) from error
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The columns batch by batch."""

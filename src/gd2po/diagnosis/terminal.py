@@ -33,7 +33,7 @@ _READINGS: dict[PairKind, tuple[str, str]] = {
     "agree": ("green", "agree: mostly noise"),
     "oppose": ("red", "oppose: a trade-off"),
     "unrelated": ("yellow", "unrelated"),
-    "unclear": ("cyan", "too little data"),
+    "unclear": ("cyan", "not clear"),
 }
 _SPARKS = "▁▂▃▄▅▆▇█"
 _ASCII = str.maketrans({"−": "-", "–": "-", "→": ">", "²": "2", "·": "-", "█": "#", "░": ".", "…": "~"})

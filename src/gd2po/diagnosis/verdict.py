@@ -90,7 +90,7 @@ def _headline(evidence: Evidence, by_kind: dict[PairKind, list[int]]) -> tuple[V
             "unclear",
             "The rewards have nothing to do with each other: their conflicts are no noise. Do not filter hard.",
         )
-    return "unclear", "There are conflicts, but too little data to call them noise or a trade-off."
+    return "unclear", "There are conflicts, but it is not clear whether they are noise or a trade-off."
 
 
 def _no_signal(evidence: Evidence) -> tuple[VerdictKind, str, list[Finding]]:
@@ -151,7 +151,7 @@ def _agreeing(evidence: Evidence, pairs: Sequence[int]) -> Finding:
         )
         if share == evidence.explorer.min_retained:
             advice += ' "auto" finds such a threshold for every batch.'
-    sure = evidence.estimates.sureness(evidence.estimates.correlation[:, pairs].min(1) > LEAST_CORRELATION)
+    sure = _least_sure(evidence, evidence.estimates.correlation[:, pairs] > LEAST_CORRELATION)
     return Finding("noise", "act", "Conflicts that look like noise", text, advice, sure, numbers)
 
 
@@ -166,7 +166,7 @@ def _opposing(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     )
     advice = f"Do not filter hard. Say what matters more with reward_weights, or use GDPO; {_at_most(threshold)}."
     numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold, "least_retained_hard": least}
-    sure = evidence.estimates.sureness(evidence.estimates.correlation[:, pairs].max(1) < -LEAST_CORRELATION)
+    sure = _least_sure(evidence, evidence.estimates.correlation[:, pairs] < -LEAST_CORRELATION)
     return Finding("trade_off", "act", "A trade-off", text, advice, sure, numbers)
 
 
@@ -178,7 +178,7 @@ def _unrelated(evidence: Evidence, pairs: Sequence[int]) -> Finding:
         "dropping it drops good work on both."
     )
     advice = f"{_hard_costs(evidence)}; {_at_most(threshold)}."
-    sure = evidence.estimates.sureness(np.abs(evidence.estimates.correlation[:, pairs]).max(1) <= LEAST_CORRELATION)
+    sure = _least_sure(evidence, np.abs(evidence.estimates.correlation[:, pairs]) <= LEAST_CORRELATION)
     numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold}
     return Finding("unrelated", "watch", "Unrelated rewards", text, advice, sure, numbers)
 
@@ -192,7 +192,13 @@ def _unclear(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     )
     advice = f"Until more data tells, take it for a trade-off. {_hard_costs(evidence)}; {_at_most(threshold)}."
     numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold}
-    return Finding("unclear", "watch", "Too little data to tell", text, advice, None, numbers)
+    return Finding("unclear", "watch", "Neither noise nor a trade-off for sure", text, advice, None, numbers)
+
+
+def _least_sure(evidence: Evidence, holds: Bools) -> float | None:
+    """How sure the least sure of several pairs (R, pairs) is."""
+    shares = [evidence.estimates.sureness(column) for column in np.asarray(holds).T]
+    return min((share for share in shares if share is not None), default=None)
 
 
 def _hard_costs(evidence: Evidence) -> str:
