@@ -141,4 +141,7 @@ def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:
 def _say_how_to_resume(folder: Path, step: int, console: Console) -> None:
     resume = ["gd2po", "train", "--config", f"{folder}/config.yaml"]
     resume += ["--resume_from_checkpoint", f"{folder}/checkpoint-{step}"]
-    console.print(f"\nStopped after step {step}; everything up to it is saved. To go on:\n\n  {shlex.join(resume)}\n")
+    console.print(
+        f"\nStopped after step {step}; everything up to it is saved. To go on:\n\n  {shlex.join(resume)}\n",
+        soft_wrap=True,
+    )
