@@ -594,3 +594,13 @@ def test_content_parts_of_images_and_text_are_joined_as_text(tmp_path: Path) -> 
     prompt = RewardLog(tmp_path / "log.parquet").texts([0])[0][0]
     assert prompt is not None
     assert prompt.endswith("What is this?")
+
+
+def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"ok"], pa.binary()).buffers())
+    table = {"prompt": broken, "completion": broken, "x": [1.0, 0.0], "": [1.0, 0.0]}
+    pq.write_table(pa.table(table), tmp_path / "log.parquet")
+    log = RewardLog(tmp_path / "log.parquet")
+    assert log.layout.reward_names == ["x"]
+    assert [len(group) for group in group_rewards(log)] == [1, 1]
+    assert log.texts([0])[0] == ("\ufffd", "\ufffd")

@@ -257,7 +257,7 @@ class _Chooser:
     def _may_be_reward(self, name: str) -> bool:
         layout = self.layout
         taken = {layout.step, layout.group, layout.prompt, layout.completion, layout.length}
-        if name in taken or name.startswith("(unnamed column") or self._is_length(name):
+        if not name or name in taken or name.startswith("(unnamed column") or self._is_length(name):
             return False
         if _plain_name(name) in {*NEVER_REWARDS, *STEP_NAMES, *GROUP_NAMES}:
             return False

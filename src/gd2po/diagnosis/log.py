@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gd2po.diagnosis.files import LogFiles, find_files, open_table
 from gd2po.diagnosis.grouping import Chunk, GroupAssembler, Rows
 from gd2po.diagnosis.layout import ColumnChoices, Layout, choose_layout
-from gd2po.diagnosis.numbers import as_text
+from gd2po.diagnosis.numbers import as_text, to_strings
 from gd2po.diagnosis.rows import ROW_BITS, ROW_MASK, RowReader, pack_places
 from gd2po.diagnosis.tables import BadRows, Table
 from gd2po.errors import DataFormatError, InvalidInputError
@@ -252,7 +252,7 @@ class RewardLog:
             inside = rows[(rows >= first_row) & (rows < first_row + batch.num_rows)] - first_row
             if len(inside):
                 picked = pa.RecordBatch.take(batch, pa.array(inside))
-                cells = {name: as_text(picked.column(name)).to_pylist() for name in present}
+                cells = {name: to_strings(as_text(picked.column(name))) for name in present}
                 nothing = [None] * len(inside)
                 prompts = cells.get(self.layout.prompt or "", nothing)
                 completions = cells.get(self.layout.completion or "", nothing)

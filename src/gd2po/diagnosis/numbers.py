@@ -102,7 +102,7 @@ def to_keys(column: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         return np.asarray(pc.fill_null(column, 0).to_numpy(zero_copy_only=False), dtype=np.int64), missing
     if not pa.types.is_dictionary(column.type):
         column = as_text(column).dictionary_encode()
-    texts = as_text(column.dictionary).to_pylist()
+    texts = to_strings(as_text(column.dictionary))
     hashes = np.fromiter((hash(text) for text in texts), dtype=np.int64, count=len(texts))
     if not len(hashes):
         return np.zeros(len(column), dtype=np.int64), missing
@@ -130,6 +130,20 @@ def as_text(column: Any) -> Any:
         if "content" in names and _is_text(kind.value_type.field("content").type):
             return _contents(column)
     return pa.array([None if cell is None else message_text(cell) for cell in column.to_pylist()], pa.string())
+
+
+def to_strings(column: Any) -> list[str | None]:
+    """A column of text as Python strings; bytes that are no UTF-8 are marked as such rather than refused.
+
+    Example:
+        >>> to_strings(pa.array(["fine", None]))
+        ['fine', None]
+    """
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        cells = pc.cast(column, pa.binary()).to_pylist()
+        return [None if cell is None else cell.decode("utf-8", "replace") for cell in cells]
 
 
 def _contents(column: Any) -> Any:

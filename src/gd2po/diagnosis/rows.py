@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gd2po.diagnosis.grouping import Rows
 from gd2po.diagnosis.layout import Layout
-from gd2po.diagnosis.numbers import Numbers, as_text, to_keys, to_numbers
+from gd2po.diagnosis.numbers import Numbers, as_text, to_keys, to_numbers, to_strings
 from gd2po.diagnosis.tables import SHOWN_EXAMPLES, BadRows, Table
 
 ROW_BITS = 40
@@ -123,11 +123,12 @@ class RowReader:
             if self.bad_rows.skip and len(self.bad_rows.examples) >= SHOWN_EXAMPLES:
                 self.bad_rows.add_many(len(rows) - count)
                 break
-            self.bad_rows.add(self.table.place(first_row + row), f"{needs}: got {_shown(cells[row].as_py())}")
+            self.bad_rows.add(self.table.place(first_row + row), f"{needs}: got {_shown(cells, row)}")
         keep[rows] = False
 
 
-def _shown(value: object) -> str:
+def _shown(cells: pa.Array, row: int) -> str:
     """A cell as it goes into a message."""
-    text = repr(value)
+    cell = cells.slice(row, 1)
+    text = repr(to_strings(cell)[0] if pa.types.is_string(cell.type) else cell[0].as_py())
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 3] + "..."
