@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gd2po.diagnosis import ColumnChoices, RewardLog
 from gd2po.diagnosis.grouping import Rows, StepReturnsError
@@ -19,9 +21,12 @@ from gd2po.errors import DataFormatError, InvalidInputError
 
 Columns = dict[str, list[Any]]
 
+NO_ROWS = Rows(*(np.zeros(0, dtype=np.int64) for _ in range(5)))  # type: ignore[arg-type]
+
 
 def read(log: RewardLog, *, in_order: bool = True) -> Rows:
-    return Rows.join([chunk.rows for chunk in log.chunks(in_order=in_order)])
+    parts = [chunk.rows for chunk in log.chunks(in_order=in_order)]
+    return Rows.join(parts or [NO_ROWS])
 
 
 def group_rewards(log: RewardLog, *, in_order: bool = True) -> list[list[list[float]]]:
@@ -604,3 +609,27 @@ def test_bytes_that_are_no_text_are_shown_as_such(tmp_path: Path) -> None:
     assert log.layout.reward_names == ["x"]
     assert [len(group) for group in group_rewards(log)] == [1, 1]
     assert log.texts([0])[0] == ("\ufffd", "\ufffd")
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.jsonl", "log.parquet"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    where=st.floats(0, 1),
+    gone=st.integers(0, 12),
+    come=st.sampled_from([b"", b"\n", b'"', b",", b"\xff\xfe", b"\x00", b"1e999", b"null", b"[1, 2]", b'{"x": ']),
+)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(
+    write_log: Any, small_table: Columns, name: str, where: float, gone: int, come: bytes
+) -> None:
+    path = write_log(small_table, name)
+    content = path.read_bytes()
+    place = int(where * len(content))
+    path.write_bytes(content[:place] + come + content[place + gone :])
+    refusals: list[str] = []
+    for skip in (False, True):
+        try:
+            log = RewardLog(path, skip_bad_rows=skip)
+            log.texts(read(log).places.tolist())
+        except DataFormatError as error:
+            refusals.append(str(error))
+    assert all(str(path) in refusal for refusal in refusals)

@@ -24,6 +24,9 @@ BATCH_ROWS = 65_536
 SHOWN_EXAMPLES = 3
 """Bad rows that are named one by one where they are skipped."""
 
+_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises for a Parquet file that is damaged somewhere."""
+
 SKIP_HINT = "Mend it, or count and leave out such rows with --skip-bad-rows."
 
 
@@ -89,7 +92,7 @@ class ParquetTable:
         self.notes: list[str] = []
         try:
             self._schema = pq.read_schema(path)
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise _unreadable(path, error) from error
         self.names: list[str] = list(self._schema.names)
 
@@ -100,7 +103,7 @@ class ParquetTable:
                 for batch in file.iter_batches(batch_size=HEAD_ROWS):
                     return pa.Table.from_batches([batch])
                 return file.schema_arrow.empty_table()
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise _unreadable(self.path, error) from error
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -113,7 +116,7 @@ class ParquetTable:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
                     yield first_row, batch
                     first_row += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
+        except _DAMAGE as error:
             raise _unreadable(self.path, error) from error
 
     def place(self, row: int) -> str:
