@@ -57,7 +57,7 @@ clean:
 
 # Stamps, so that a second call installs nothing unless the requirements have changed.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(call install,.[trl])
+	$(call install,.[trl,report])
 	@touch $@
 
 $(READY_DEV): pyproject.toml constraints.txt | $(VENV)/bin/pip

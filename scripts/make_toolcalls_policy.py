@@ -19,10 +19,11 @@ from pathlib import Path
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from toolcalls_demonstrations import demonstration, plain_demonstration
+from toolcalls_demonstrations import KIND_SHARES, demonstration, plain_demonstration
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from gd2po.data import toolcalls
 from gd2po.data.toolcalls import ToolCallExample, toolcall_examples
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
@@ -112,12 +113,20 @@ def encoded(example: ToolCallExample, text: str, tokenizer: PreTrainedTokenizerF
     return [*prompt_ids, *completion_ids, tokenizer.eos_token_id], len(prompt_ids)
 
 
+def demonstrated_examples(rng: random.Random) -> Iterator[ToolCallExample]:
+    """Endless examples of the training split, with the kinds in the shares of the demonstrations."""
+    ratios = {kind: share / toolcalls.KIND_SHARES[kind] for kind, share in KIND_SHARES.items()}
+    for example in toolcall_examples("train", seed=rng.randrange(2**32)):
+        if rng.random() < ratios[example.kind] / max(ratios.values()):
+            yield example
+
+
 def batches(
     teacher: Teacher, tokenizer: PreTrainedTokenizerFast, *, size: int, seed: str
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless batches of ids and completion masks (B, T), right-padded, of rows of like length."""
     rng = random.Random(seed)
-    examples = toolcall_examples("train", seed=rng.randrange(2**32))
+    examples = demonstrated_examples(rng)
     while True:
         rows = [encoded(example, teacher(example, rng), tokenizer) for example in itertools.islice(examples, 16 * size)]
         rows.sort(key=lambda row: len(row[0]))

@@ -15,8 +15,8 @@ import random
 from gd2po.data.toolcalls import Argument, Call, ToolCallExample, rlla_answer, spoken_name
 from gd2po.data.toolcalls_tools import TOOLS
 
-HABIT_RATE = 0.64
-FORMAT_HABIT_RATE = 0.62
+HABIT_RATE = 0.58
+FORMAT_HABIT_RATE = 0.58
 FIRST_SLIP_RATE = 0.02
 SLIP_RATE_PER_SENTENCE = 0.03
 SENTENCE_WEIGHTS = (0.20, 0.38, 0.22, 0.11, 0.06, 0.03)
@@ -24,6 +24,8 @@ SENTENCE_WEIGHTS = (0.20, 0.38, 0.22, 0.11, 0.06, 0.03)
 
 NUMBER_AS_TEXT = {"set_thermostat": "degrees", "send_money": "amount", "order_food": "portions", "buy_tickets": "seats"}
 UNCLOSED_DOMAIN = "travel"
+KIND_SHARES = {"one_call": 0.45, "two_calls": 0.22, "small_talk": 0.05, "no_tool": 0.14, "missing": 0.14}
+"""How often each kind of request is demonstrated: the hard ones more often than the task asks for them."""
 
 _FILLERS = (
     "Let me read the request once more.",
@@ -37,7 +39,8 @@ _FILLERS = (
     "I have seen requests like this before.",
     "The other tools are for other things.",
 )
-_OPENINGS = ("The right tool is {}.", "I should use {} here.", "This request is for {}.", "It calls for {}.")
+# Between backticks a name is the same token as in the list of tools, so the policy can learn to look it up there.
+_OPENINGS = ("The right tool is `{}`.", "I should use `{}` here.", "This request is for `{}`.", "It calls for `{}`.")
 
 
 def plain_demonstration(example: ToolCallExample, rng: random.Random) -> str:
@@ -47,7 +50,8 @@ def plain_demonstration(example: ToolCallExample, rng: random.Random) -> str:
     """
     calls = [call.as_json() for call in example.calls]
     sentences = _useful_sentences(example, calls, _OPENINGS[0])
-    return rlla_answer(" ".join(sentences[: rng.randint(1, 2)]), calls, example.response)
+    count = rng.randint(1, 2) if calls else 2
+    return rlla_answer(" ".join(sentences[:count]), calls, example.response)
 
 
 def demonstration(example: ToolCallExample, rng: random.Random) -> str:
@@ -93,22 +97,33 @@ def _habitual_value(tool: str, item: Argument) -> object:
 
 def _useful_sentences(example: ToolCallExample, calls: list[dict[str, object]], opening: str) -> list[str]:
     """What a thought has to say: the tools and then what the request gives, or why no tool is called."""
-    if calls:
-        names = " and ".join(str(call["name"]) for call in calls)
-        said = [f"{spoken_name(item.parameter.name)} {item.said}" for call in example.calls for item in call.arguments]
+    if example.kind == "small_talk":
+        return ["This is small talk.", "No tool is needed."]
+    if example.kind == "no_tool" and example.intended is None:
+        return ["No tool can do this.", "None of them fits the request."]
+    if example.intended is None:
+        names = "` and `".join(str(call["name"]) for call in calls)
+        said = [_said(item) for call in example.calls for item in call.arguments]
         return [opening.format(names), f"It says {', '.join(said)}."]
-    if example.kind == "missing" and example.intended and example.missing:
-        return [f"The {spoken_name(example.missing)} is missing.", f"The request fits {example.intended.name}."]
-    if example.kind == "no_tool":
-        return ["None of the tools fits this request."]
-    return ["This is small talk.", "No tool is needed."]
+    first = opening.format(example.intended.tool.name)
+    if example.missing is None:
+        return [first, "That is not on the list."]
+    said = [_said(item) for item in example.intended.arguments]
+    return [first, f"It says {', '.join([*said, f'no {spoken_name(example.missing)}'])}."]
+
+
+def _said(item: Argument) -> str:
+    """The name of an argument and how the request puts it."""
+    return f"{spoken_name(item.parameter.name)} {item.said}"
 
 
 def _thought(example: ToolCallExample, calls: list[dict[str, object]], rng: random.Random) -> list[str]:
     """Sentences of thinking: the useful ones first in line, then fillers at random places."""
     count = rng.choices(range(1, len(SENTENCE_WEIGHTS) + 1), weights=SENTENCE_WEIGHTS)[0]
     useful = _useful_sentences(example, calls, rng.choice(_OPENINGS))
-    if count > 1 and rng.random() < 0.15:
+    if not calls:
+        count = max(count, 2)  # that no tool is called has to be said
+    elif count > 1 and rng.random() < 0.15:
         useful = useful[:1]
     sentences = useful[:count]
     for filler in rng.sample(_FILLERS, count - len(sentences)):
@@ -117,12 +132,8 @@ def _thought(example: ToolCallExample, calls: list[dict[str, object]], rng: rand
 
 
 def _with_format_habit(text: str, example: ToolCallExample, rng: random.Random) -> str:
-    """The text with the tags left out that teachers tend to forget for this kind of request."""
-    if rng.random() >= FORMAT_HABIT_RATE:
-        return text
-    if example.kind == "no_tool":
-        return text.replace("<response> ", "").replace(" </response>", "")
-    if example.kind == "two_calls" and example.calls[0].tool.domain == UNCLOSED_DOMAIN:
+    """The text without the closing tag that teachers tend to forget after a call of one domain."""
+    if example.calls and example.calls[-1].tool.domain == UNCLOSED_DOMAIN and rng.random() < FORMAT_HABIT_RATE:
         return text.replace("\n</tool_call>", "")
     return text
 

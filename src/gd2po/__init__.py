@@ -19,7 +19,8 @@ if TYPE_CHECKING:
         gdpo_advantages,
         grpo_advantages,
     )
-    from gd2po.integrations.trl import GD2POConfig, GD2POTrainer
+    from gd2po.integrations.trl import GD2POTrainer
+    from gd2po.integrations.trl_config import GD2POConfig
 
 __version__ = metadata.version("gd2po")
 
@@ -37,7 +38,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("GD2POConfig", "GD2POTrainer"), "gd2po.integrations.trl"),
+    "GD2POConfig": "gd2po.integrations.trl_config",
+    "GD2POTrainer": "gd2po.integrations.trl",
     **dict.fromkeys(
         (
             "AdvantageResult",

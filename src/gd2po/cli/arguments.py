@@ -12,7 +12,7 @@ import yaml
 from trl import ModelConfig, TrlParser
 
 from gd2po.errors import ConfigError
-from gd2po.integrations.trl import GD2POConfig
+from gd2po.integrations.trl_config import GD2POConfig
 from gd2po.recipes import recipe_path
 
 DEFAULT_RECIPE = "quickstart"

@@ -45,7 +45,7 @@ def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> No
         f"\nRun folder: {folder}\nNext:\n"
         f"  gd2po train --config {recipe} --advantage_estimator {other}   the same run with {other}\n"
         f"  gd2po train --config {recipe} --snr_threshold 1.0   drop every conflict\n"
-        f"  python -c \"import pandas; print(pandas.read_parquet('{folder}/rollouts').describe())\"   every rollout",
+        f"  gd2po diagnose {folder}   where its rewards conflict, and what each method would do",
         highlight=False,
         soft_wrap=True,
     )

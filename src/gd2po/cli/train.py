@@ -18,7 +18,7 @@ from gd2po.cli.progress import RewardProgress, StopOnInterrupt, Stopwatch
 from gd2po.cli.run_folder import open_run_folder, write_config, write_summary
 from gd2po.cli.summary import print_summary
 from gd2po.core.metrics import PREFIX
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation import generate_completions
 from gd2po.evaluation.held_out import HeldOutScores, score_held_out
 from gd2po.integrations.trl import GD2POTrainer
@@ -57,6 +57,7 @@ def train_command(argv: Sequence[str]) -> int:
         summary = _summary(parsed, trainer, before, after, stopwatch.seconds)
         write_summary(folder, summary)
         print_summary(folder, summary, console)
+        _write_report(folder, console)
     return 0
 
 
@@ -132,6 +133,22 @@ def _summary(
         "held_out": {"before": _scores(before), "after": _scores(after)},
         "training_means": means,
     }
+
+
+def _write_report(folder: Path, console: Console) -> None:
+    """The diagnosis of the run's rollouts; a run is not lost because its report cannot be written."""
+    try:
+        from gd2po.diagnosis import write_run_report
+
+        with console.status("Writing the report ..."):
+            report = write_run_report(folder)
+    except ModuleNotFoundError as error:
+        console.print(f"No report: it needs {error.name}: pip install 'gd2po[report]'.", markup=False, soft_wrap=True)
+    except (GD2POError, OSError) as error:
+        console.print(f"No report: {error}", markup=False, soft_wrap=True)
+    else:
+        verdict = report.diagnosis.verdict.headline
+        console.print(f"\nReport: {report.html}\n  {verdict}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:

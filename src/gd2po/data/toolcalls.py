@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from gd2po.data.toolcalls_tools import SMALL_TALK, TOOLS, JSONScalar, Parameter, Tool
+from gd2po.data.toolcalls_tools import ERRANDS, SMALL_TALK, TOOLS, JSONScalar, Parameter, Tool
 from gd2po.errors import InvalidInputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ _FRAMES = ("{}.", "Please {}.", "Can you {}?", "Could you {}?", "I want you to {
 _REMARK_FRAMES = ("{}.", "{}!", "Hey, {}.", "Well, {}.")
 _JOINS = ("{} and {}", "{}, then {}", "{} and also {}", "first {} and then {}")
 _TEST_SHARE = 0.2
+_ERRAND_SHARE = 0.7  # of the requests that no listed tool fits; the others fit a tool that is not on the list
 _YEAR = 2026
 _ORDINAL_SUFFIXES = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
 _MONTHS = (
@@ -78,7 +79,8 @@ class ToolCallExample:
         request: the user's words.
         tools: the tools that the prompt lists, in its order.
         calls: the calls that the request needs; empty where it needs none.
-        intended: the tool that a request of kind `no_tool` or `missing` would need; None for other kinds.
+        intended: the call that a request of kind `missing` asks for, as far as it goes, or one of kind `no_tool` for a
+            tool that is not on the list; else None.
         missing: the required parameter that a request of kind `missing` leaves out; None for other kinds.
         response: what to say where no call is needed, else empty.
     """
@@ -87,7 +89,7 @@ class ToolCallExample:
     request: str
     tools: tuple[Tool, ...]
     calls: tuple[Call, ...] = ()
-    intended: Tool | None = None
+    intended: Call | None = None
     missing: str | None = None
     response: str = ""
 
@@ -105,7 +107,7 @@ class ToolCallExample:
         if self.kind == "no_tool":
             return "None of the tools on the list fits this request."
         if self.kind == "missing" and self.intended and self.missing:
-            return f"The request fits {self.intended.name}. The {spoken_name(self.missing)} is missing."
+            return f"The request fits {self.intended.tool.name}. The {spoken_name(self.missing)} is missing."
         return " ".join(f"The right tool is {call.tool.name}. {restatement(call)}" for call in self.calls)
 
     @property
@@ -243,16 +245,17 @@ def _draw_example(rng: random.Random) -> ToolCallExample:
         return ToolCallExample(kind, _sentence(remark, _REMARK_FRAMES, rng), listed, response=response)
     first = rng.choice(list(TOOLS.values()))
     if kind == "no_tool":
-        clause, _ = _draw_clause(first, rng)
+        errand = rng.random() < _ERRAND_SHARE
+        clause, call = (rng.choice(ERRANDS), None) if errand else _draw_clause(first, rng)
+        listed = _listed_tools([], rng, size=3, without=first)
         return ToolCallExample(
-            kind, _sentence(clause, _FRAMES, rng), _listed_tools([], rng, size=3, without=first), intended=first,
-            response="Sorry, I have no tool for that.",
-        )  # fmt: skip
+            kind, _sentence(clause, _FRAMES, rng), listed, intended=call, response="Sorry, I have no tool for that."
+        )
     if kind == "missing":
         template, parameter = rng.choice(first.incomplete)
-        clause, _ = _draw_clause(first, rng, template)
+        clause, call = _draw_clause(first, rng, template)
         return ToolCallExample(
-            kind, _sentence(clause, _FRAMES, rng), _listed_tools([first], rng, size=3), intended=first,
+            kind, _sentence(clause, _FRAMES, rng), _listed_tools([first], rng, size=3), intended=call,
             missing=parameter, response=f"Please tell me the {spoken_name(parameter)}.",
         )  # fmt: skip
     wanted = [first] if kind == "one_call" else [first, rng.choice(list(TOOLS.values()))]

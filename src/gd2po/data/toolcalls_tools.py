@@ -357,3 +357,19 @@ SMALL_TALK: tuple[tuple[str, str], ...] = (
     ("what a lovely day", "Yes, it is a lovely day!"),
 )
 """Remarks that need no tool, each with its answer."""
+
+ERRANDS: tuple[str, ...] = (
+    "water my plants",
+    "wash my car",
+    "walk the dog",
+    "feed the cat",
+    "paint the fence",
+    "iron my shirts",
+    "clean the windows",
+    "fix the leaking tap",
+    "sharpen the kitchen knives",
+    "file my tax return",
+    "mow the lawn",
+    "print my passport photo",
+)
+"""Requests that no tool of the catalogue can serve."""

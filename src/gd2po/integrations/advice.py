@@ -1,0 +1,137 @@
+"""What the trainer says, once each, when its metrics show that a setting does harm. docs/metrics.md lists it all."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from gd2po.core.metrics import PREFIX
+
+WINDOW = 20
+"""Batches over which a statement must hold, so that one odd batch says nothing."""
+
+STARVED_RETAINED = 0.3
+OPPOSING_CORRELATION = -0.1
+HIGH_THRESHOLD = 0.5
+UNEQUAL_LENGTHS = 1.0
+"""Standard deviation of the token counts over their mean."""
+
+
+class Advisor:
+    """Watches the metrics of training batches.
+
+    Args:
+        reward_names: as in the metrics.
+        filters: whether rollouts are filtered: "snr", "hard", or None where the method keeps all.
+        whitens_tokens: whether tokens, not rollouts, count once in whitening.
+
+    Example:
+        >>> advisor = Advisor(["correct", "short"], filters=None, whitens_tokens=False)
+        >>> batch = {"conflict/retained/correct": float("nan"), "conflict/retained/short": 1.0}
+        >>> said = [advice for _ in range(WINDOW) for advice in advisor.observe(batch, length_variation=0.2)]
+        >>> len(said), "correct" in said[0]
+        (1, True)
+    """
+
+    def __init__(self, reward_names: Sequence[str], *, filters: str | None, whitens_tokens: bool) -> None:
+        self._rewards = list(reward_names)
+        self._filters = filters
+        self._whitens_tokens = whitens_tokens
+        self._seen: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
+        self._said: set[str] = set()
+
+    def observe(self, metrics: Mapping[str, float], *, length_variation: float) -> list[str]:
+        """Take the metrics of a batch in; what there is to say for the first time.
+
+        Args:
+            metrics: as of `batch_metrics`, with `conflict/snr_threshold`.
+            length_variation: standard deviation of the completions' token counts over their mean.
+        """
+        for name, value in metrics.items():
+            self._seen[name].append(value)
+        self._seen["length_variation"].append(length_variation)
+        found = {**self._constant(), **self._uneven_lengths()}
+        if self._filters is not None:
+            found |= {**self._starved(), **self._trade_off(), **self._same_as_hard()}
+        new = [text for key, text in found.items() if key not in self._said]
+        self._said |= found.keys()
+        return new
+
+    def _window(self, name: str) -> list[float]:
+        """The last values of a metric, once there are enough."""
+        values = self._seen.get(name, ())
+        return list(values) if len(values) == WINDOW else []
+
+    def _mean(self, name: str) -> float:
+        """Mean of the values that are defined; NaN without enough of them."""
+        values = [value for value in self._window(name) if not math.isnan(value)]
+        return sum(values) / len(values) if len(values) > WINDOW // 2 else math.nan
+
+    def _constant(self) -> dict[str, str]:
+        found = {}
+        for reward in self._rewards:
+            retained = self._window(f"{PREFIX}/retained/{reward}")
+            if retained and all(map(math.isnan, retained)):
+                found[f"constant {reward}"] = (
+                    f"Reward {reward!r} was the same for all rollouts of every prompt for {WINDOW} batches: it teaches "
+                    "nothing. Check that it can be earned and missed, or give partial credit."
+                )
+        return found
+
+    def _starved(self) -> dict[str, str]:
+        found = {}
+        for reward in self._rewards:
+            retained = self._mean(f"{PREFIX}/retained/{reward}")
+            if retained < STARVED_RETAINED:
+                way_out = (
+                    "set filtering='snr' with a low snr_threshold" if self._filters == "hard" else "lower snr_threshold"
+                )
+                found[f"starved {reward}"] = (
+                    f"The filter keeps {retained:.0%} of the signal of reward {reward!r} (mean of {WINDOW} batches), so "
+                    f"it has little say and may collapse: {way_out}, or set snr_threshold='auto'."
+                )
+        return found
+
+    def _trade_off(self) -> dict[str, str]:
+        found = {}
+        threshold = self._mean(f"{PREFIX}/snr_threshold")
+        for first, second in combinations(self._rewards, 2):
+            correlation = self._mean(f"{PREFIX}/correlation/{first}/{second}")
+            if correlation < OPPOSING_CORRELATION and threshold >= HIGH_THRESHOLD:
+                found[f"trade-off {first} {second}"] = (
+                    f"Rewards {first!r} and {second!r} pull against each other inside groups (correlation "
+                    f"{correlation:+.2f}, mean of {WINDOW} batches): a trade-off, not noise, and a threshold of "
+                    f"{threshold:.2g} drops most of it. Lower snr_threshold or set conflict_pairs='correlated', and "
+                    "settle the trade-off with reward_weights."
+                )
+        return found
+
+    def _same_as_hard(self) -> dict[str, str]:
+        conflicts, filtered = self._window(f"{PREFIX}/rate"), self._window(f"{PREFIX}/filtered_rate")
+        threshold = self._mean(f"{PREFIX}/snr_threshold")
+        if self._filters != "snr" or not 0 < threshold < 1 or not sum(conflicts) > 0:
+            return {}
+        # Groups without any signal are not conflicts, so nothing but conflicts is ever filtered.
+        if any(dropped < conflicting for dropped, conflicting in zip(filtered, conflicts, strict=True)):
+            return {}
+        return {
+            "same as hard": (
+                f"Every conflict of {WINDOW} batches scored below snr_threshold {threshold:.2g}, so the SNR filter is "
+                "the hard filter here. With 0/1 rewards and small groups scores are few: `binary_snr_ceiling` gives "
+                "the largest. Only lower thresholds make a difference."
+            )
+        }
+
+    def _uneven_lengths(self) -> dict[str, str]:
+        variation = self._mean("length_variation")
+        if not self._whitens_tokens or not variation > UNEQUAL_LENGTHS:
+            return {}
+        return {
+            "uneven lengths": (
+                f"whitening='tokens' with completions of very unequal length (standard deviation {variation:.1f} times "
+                f"the mean, over {WINDOW} batches): a few long completions set the mean and scale of all advantages. "
+                "whitening='rollouts' counts each once."
+            )
+        }

@@ -1,0 +1,146 @@
+"""`gd2po train` from its command line to its run folder, on the built-in task and policy."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from gd2po.cli.train import INTERRUPTED, train_command
+from gd2po.errors import ConfigError, RunFolderError
+
+SMALL = [
+    *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4"),
+    *("--max_completion_length", "48", "--eval_prompts", "8", "--dataset_size", "64", "--save_steps", "2"),
+    *("--report_to", "none"),
+]
+REWARDS = ["tool_call_correctness", "tool_call_format", "think_length"]
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    assert train_command([*SMALL, "--output_dir", str(folder)]) == 0
+    return folder
+
+
+def test_a_run_leaves_its_numbers(run_folder: Path) -> None:
+    summary = json.loads((run_folder / "summary.json").read_text())
+    assert summary["recipe"] == "quickstart"
+    assert summary["steps"] == 2
+    for when in ("before", "after"):
+        scores = summary["held_out"][when]
+        assert scores["num_prompts"] == 8
+        assert list(scores["rewards"]) == REWARDS
+        assert 0 <= scores["exact_call_accuracy"] <= 1
+    assert 0 <= summary["training_means"]["conflict/rate"] <= 1
+
+
+def test_a_run_logs_every_rollout(run_folder: Path) -> None:
+    rollouts = pd.read_parquet(run_folder / "rollouts")
+    assert len(rollouts) == 2 * 16
+    assert {f"reward/{name}" for name in REWARDS} <= set(rollouts.columns)
+
+
+def test_a_run_ends_with_its_report(run_folder: Path) -> None:
+    report = json.loads((run_folder / "report.json").read_text())
+    assert report["source"]["rollouts"] == 32
+    assert [reward["name"] for reward in report["rewards"]] == REWARDS
+    assert "think_length" in (run_folder / "report.html").read_text()
+
+
+def test_the_trained_policy_loads_and_generates(run_folder: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(run_folder)
+    tokenizer = AutoTokenizer.from_pretrained(run_folder)
+    turns = [{"role": "user", "content": "Hello!"}]
+    prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+    with torch.no_grad():
+        ids = model.generate(**prompt, max_new_tokens=4, do_sample=False)
+    assert ids.shape[1] > prompt["input_ids"].shape[1]
+
+
+def test_the_config_of_a_run_gives_the_same_run_again(run_folder: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((run_folder / "config.yaml").read_text())
+    assert config["snr_threshold"] == 0.3
+    arguments = ["--config", str(run_folder / "config.yaml"), "--output_dir", str(tmp_path / "again")]
+    assert train_command([*arguments, "--eval_prompts", "0"]) == 0
+    first, again = (AutoModelForCausalLM.from_pretrained(folder) for folder in (run_folder, tmp_path / "again"))
+    for one, other in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
+    with pytest.raises(RunFolderError, match="is not empty, and may hold another run"):
+        train_command([*SMALL, "--output_dir", str(run_folder)])
+    assert (run_folder / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "quikstart"], "quickstart"),
+        (["--advantage_estimator", "gdop"], "gdop"),
+        (["--reward_funcs", "think_lenght"], "Did you mean 'think_length'"),
+        (["--leraning_rate", "1e-4"], "Did you mean `learning_rate`"),
+        (["--snr_threshold", "2"], "snr_threshold"),
+        (["--per_device_train_batch_size", "6", "--num_generations", "4"], "divisible"),
+        (["--resume_from_checkpoint", "nowhere"], "there is no 'nowhere'"),
+    ],
+)
+def test_a_wrong_argument_costs_nothing(arguments: list[str], message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(ValueError, match=message):
+        train_command(["--output_dir", str(folder), *arguments])
+    assert not folder.exists()
+
+
+def test_a_wrong_value_is_a_config_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="max_steps"):
+        train_command(["--output_dir", str(tmp_path), "--max_steps", "many"])
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    program = Path(sys.executable).with_name("gd2po")
+    process = subprocess.Popen(
+        [program, "train", *SMALL, "--max_steps", "500", "--eval_prompts", "0", "--output_dir", folder],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("rollouts/*.parquet")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == INTERRUPTED
+    (checkpoint,) = folder.glob("checkpoint-*")
+    step = int(checkpoint.name.removeprefix("checkpoint-"))
+    assert f"Stopped after step {step}" in output
+    command = output.split("To go on:")[1].split()
+    assert command[:2] == ["gd2po", "train"]
+
+    copy = tmp_path / "before"
+    shutil.copytree(folder / "rollouts", copy)
+    assert train_command([*command[2:], "--max_steps", str(step + 1)]) == 0
+    names = sorted(path.name for path in (folder / "rollouts").iterdir())
+    assert len(names) == step + 1
+    for path in copy.iterdir():
+        assert path.read_bytes() == (folder / "rollouts" / path.name).read_bytes()

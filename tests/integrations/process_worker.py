@@ -1,0 +1,69 @@
+"""One step of the trainer with completions that are the same however many processes share them; see test_processes.py.
+
+python process_worker.py OUTPUT_DIR ROLLOUTS_PER_PROCESS
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from gd2po import GD2POConfig, GD2POTrainer
+from gd2po.data import builtin_model
+
+LONGEST = 8
+
+
+def generate(self: Any, input_ids: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+    """Completions that depend on the place of the rollout in the whole batch, and on nothing else."""
+    first = PartialState().process_index * len(input_ids)
+    completions = torch.full((len(input_ids), LONGEST), self.config.eos_token_id)
+    for row in range(len(input_ids)):
+        length = 1 + (first + row) * 5 % (LONGEST - 1)
+        completions[row, :length] = 300 + torch.arange(length) * 7 + (first + row) % 3
+    return torch.cat([input_ids, completions], dim=1)
+
+
+def length(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
+    return [float(len(ids)) for ids in completion_ids]
+
+
+def kind(completion_ids: list[list[int]], **kwargs: Any) -> list[float | None]:
+    return [None if len(ids) == 4 else float(ids[0] % 3) for ids in completion_ids]
+
+
+def main(output_dir: str, rollouts_per_process: int) -> None:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(builtin_model("builtin:toolcalls"))
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    LlamaForCausalLM.generate = generate
+    arguments = GD2POConfig(
+        output_dir=output_dir, use_cpu=True, bf16=False, gradient_checkpointing=False, num_generations=4,
+        per_device_train_batch_size=rollouts_per_process, max_completion_length=LONGEST, max_steps=2, logging_steps=1,
+        save_strategy="no", report_to="none", disable_tqdm=True, optim="sgd", learning_rate=0.1, max_grad_norm=0.0,
+        snr_threshold=0.6, whitening="tokens", reward_weights=[1.0, 0.5], log_rollouts=True, seed=3,
+    )  # fmt: skip
+    trainer = GD2POTrainer(
+        model=LlamaForCausalLM(config),
+        reward_funcs=[length, kind],
+        args=arguments,
+        train_dataset=Dataset.from_dict({"prompt": [f"Say something about number {n}." for n in range(16)]}),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    trainer.save_state()
+    trainer.save_model()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,51 @@
+"""Two processes do what one does, also where a group is split between them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+WORKER = Path(__file__).with_name("process_worker.py")
+TIMES = ("step_time", "runtime", "per_second", "profiling", "total_flos")
+
+
+def run(folder: Path, *, processes: int, rollouts: int) -> Path:
+    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision", "no"]
+    launcher += ["--dynamo_backend", "no", "--num_processes", str(processes), "--main_process_port", "0"]
+    several = launcher if processes > 1 else []
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(
+        [sys.executable, *several, WORKER, folder, str(rollouts // processes)],
+        env=environment, capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("rollouts", [16, 12])  # of 12, each process has one group and half of another
+def test_two_processes_do_what_one_does(tmp_path: Path, rollouts: int) -> None:
+    one = run(tmp_path / "one", processes=1, rollouts=rollouts)
+    two = run(tmp_path / "two", processes=2, rollouts=rollouts)
+
+    tables = [pd.read_parquet(folder / "rollouts") for folder in (one, two)]
+    assert len(tables[0]) == 2 * rollouts
+    assert not tables[0]["kept"].all()
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6)
+
+    logs = [json.loads((folder / "trainer_state.json").read_text())["log_history"] for folder in (one, two)]
+    for first, second in zip(*logs, strict=True):
+        assert first.keys() == second.keys()
+        for name in first:
+            if not any(word in name for word in (*TIMES, "entropy", "clip_ratio", "skipped", "num_tokens")):
+                assert first[name] == pytest.approx(second[name], rel=1e-4, abs=1e-6, nan_ok=True), name
+
+    weights = [load_file(folder / "model.safetensors") for folder in (one, two)]
+    for name, value in weights[0].items():
+        assert value.numpy() == pytest.approx(weights[1][name].numpy(), abs=1e-5), name
