@@ -31,3 +31,7 @@ class ConfigError(GD2POError, ValueError):
 
 class RunFolderError(GD2POError, FileExistsError):
     """The output folder holds another run."""
+
+
+class OutputWriteError(GD2POError, OSError):
+    """Outputs of an evaluation cannot be written; what was written before is whole."""
