@@ -4,6 +4,7 @@ from gd2po.rewards.checks import RewardFunctionReport, RewardFunctionWarning, ch
 from gd2po.rewards.completions import completion_texts
 from gd2po.rewards.protocol import Completion, Message, RewardFunc
 from gd2po.rewards.registry import REWARD_FUNCS, callable_name, configure
+from gd2po.rewards.reward_model import RewardModel
 from gd2po.rewards.scores import validate_scores
 from gd2po.rewards.tool_call_text import parse_tool_calls
 from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
@@ -15,6 +16,7 @@ __all__ = [
     "RewardFunc",
     "RewardFunctionReport",
     "RewardFunctionWarning",
+    "RewardModel",
     "callable_name",
     "check_reward_func",
     "completion_texts",
