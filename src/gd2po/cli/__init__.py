@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from gd2po.cli.diagnose import diagnose
+from gd2po.cli.evaluate import evaluate
 from gd2po.errors import GD2POError
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ def train(context: typer.Context) -> None:
 
 
 app.command()(diagnose)
+app.add_typer(evaluate, name="evaluate")
 
 
 @app.command()
