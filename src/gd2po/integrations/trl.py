@@ -2,8 +2,8 @@
 
 TRL gathers the rewards of all processes in `_calculate_rewards` and computes the advantages inline in
 `_generate_and_score_completions`. The trainer keeps the matrix that the first returns and replaces the advantages that
-the second returned; `_compute_loss` gets the rows that have a gradient. Everything else is TRL's. All three are private,
-so the versions of TRL are pinned and contract tests hold what is relied on.
+the second returned; `_compute_loss` gets the rows that have a gradient. Everything else is TRL's. All three are
+private, so the versions of TRL are pinned and contract tests hold what is relied on.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
                 logger.warning(f"`skip_zero_advantage` is off: {reason}.")
         if not self._skips:
             return super()._compute_loss(model, inputs)
-        reduced = reduce_inputs(
-            inputs, loss_type=self.loss_type, rotary=self._rotary, accelerator=self.accelerator
-        )
+        reduced = reduce_inputs(inputs, loss_type=self.loss_type, rotary=self._rotary, accelerator=self.accelerator)
         self._metrics["train"][f"{PREFIX}/skipped_rows"].append(reduced.skipped_rows)
         self._metrics["train"][f"{PREFIX}/skipped_tokens"].append(reduced.skipped_tokens)
         return super()._compute_loss(model, reduced.inputs) * reduced.loss_factor
