@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
@@ -32,6 +33,7 @@ def train_command(argv: Sequence[str]) -> int:
     parsed = parse_run(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
     run, training = parsed.run, parsed.training
     training.log_rollouts = parsed.resolved["log_rollouts"] = True
+    training.dataloader_pin_memory &= torch.accelerator.is_available()  # without one, torch warns that it cannot
     disable_progress_bar()  # of loading and saving a model: they would break up the bar of the training
     reward_funcs = setup.load_reward_funcs(run)
     train_dataset = setup.load_train_prompts(run)
