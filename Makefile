@@ -51,6 +51,9 @@ format: $(READY_DEV)
 
 bench: $(READY_DEV)
 	$(BIN)/python benchmarks/advantages.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/update.py
+	$(BIN)/python benchmarks/diagnose.py
 
 clean:
 	rm -rf $(VENV)

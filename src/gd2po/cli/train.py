@@ -75,9 +75,8 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
             f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. "
             "Use a chat (instruct) model, or prompts of plain text."
         )
-    parsed.training.model_init_kwargs = setup.model_init_kwargs(parsed)
     trainer = GD2POTrainer(
-        model=path,
+        model=setup.load_model(path, parsed),
         reward_funcs=[*reward_funcs, *(parsed.run.reward_model_name_or_path or [])],
         args=parsed.training,
         train_dataset=train_dataset,
