@@ -1,4 +1,4 @@
-"""Tool calls inside a rollout: TRL parses the call, runs the tool and generates on; advantages follow the whole rollout."""
+"""Tool calls inside a rollout: TRL parses the call, runs the tool and generates on; one advantage for all of it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def test_a_rollout_with_a_tool_call_trains(
     settings = GD2POConfig(
         output_dir=str(tmp_path), use_cpu=True, bf16=False, gradient_checkpointing=False, num_generations=4,
         per_device_train_batch_size=4, max_completion_length=256, max_steps=1, logging_steps=1, save_strategy="no",
-        report_to="none", disable_tqdm=True, learning_rate=1e-3, whitening="tokens", filtering="hard", log_rollouts=True,
+        report_to="none", disable_tqdm=True, learning_rate=1e-3, whitening="tokens", filtering="hard",
+        log_rollouts=True,
     )  # fmt: skip
     prompt = [{"role": "user", "content": "What is 6 times 7?"}]
     trainer = GD2POTrainer(
