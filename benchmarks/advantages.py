@@ -15,6 +15,8 @@ from _timing import Measurement, median_milliseconds, print_table, write_json
 from torch import Tensor
 
 from gd2po import diagnose_batch, gd2po_advantages
+from gd2po.core.metrics import batch_metrics
+from gd2po.integrations.advice import Advisor
 
 THRESHOLD = 0.8
 
@@ -130,11 +132,15 @@ def measure_diagnostics(repeats: int) -> list[Measurement]:
     rewards = make_rewards(512 * 16, 3)
     group_ids = torch.arange(512).repeat_interleave(16)
 
+    names = ["correctness", "format", "length"]
+    advisor = Advisor(names, filters="snr", whitens_tokens=False)
+
     def step() -> None:
-        diagnose_batch(rewards, group_ids, gd2po_advantages(rewards, group_ids))
+        diagnostics = diagnose_batch(rewards, group_ids, gd2po_advantages(rewards, group_ids))
+        advisor.observe(batch_metrics(diagnostics, names), length_variation=0.5)
 
     time = median_milliseconds({"": step}, repeats)[""]
-    return [Measurement("advantages and diagnostics, 512 x 16 x 3", time, None, "< 5 ms", time < 5)]
+    return [Measurement("advantages, diagnostics, metrics and advice, 512 x 16 x 3", time, None, "< 5 ms", time < 5)]
 
 
 def main() -> None:

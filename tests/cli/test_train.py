@@ -91,7 +91,7 @@ def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
     [
         (["--config", "quikstart"], "quickstart"),
         (["--advantage_estimator", "gdop"], "gdop"),
-        (["--reward_funcs", "think_lenght"], "Did you mean 'think_length'"),
+        (["--reward_funcs", "think_lenght", "--reward_kwargs", "{}"], "Did you mean 'think_length'"),
         (["--leraning_rate", "1e-4"], "Did you mean `learning_rate`"),
         (["--snr_threshold", "2"], "snr_threshold"),
         (["--per_device_train_batch_size", "6", "--num_generations", "4"], "divisible"),

@@ -34,7 +34,7 @@ def length(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
 
 
 def kind(completion_ids: list[list[int]], **kwargs: Any) -> list[float | None]:
-    return [None if len(ids) == 4 else float(ids[0] % 3) for ids in completion_ids]
+    return [None if len(ids) == 4 else -float(ids[0] % 3) for ids in completion_ids]
 
 
 def main(output_dir: str, rollouts_per_process: int) -> None:

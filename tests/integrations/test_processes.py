@@ -17,7 +17,8 @@ TIMES = ("step_time", "runtime", "per_second", "profiling", "total_flos")
 
 
 def run(folder: Path, *, processes: int, rollouts: int) -> Path:
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1", "--mixed_precision", "no"]
+    # Accelerate starts several processes under this name only; ACCELERATE_USE_CPU keeps them on the CPU.
+    launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
     launcher += ["--dynamo_backend", "no", "--num_processes", str(processes), "--main_process_port", "0"]
     several = launcher if processes > 1 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}

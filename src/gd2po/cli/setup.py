@@ -102,6 +102,29 @@ def model_init_kwargs(parsed: ParsedRun) -> dict[str, Any]:
     return {**kwargs, **(own if isinstance(own, dict) else {})}
 
 
+def load_model(path: str, parsed: ParsedRun) -> Any:
+    """The model as the trainer takes it: its path, for TRL to load; weights in GGUF loaded, since TRL cannot.
+
+    Leaves in `parsed.training.model_init_kwargs` what TRL has to know for that.
+    """
+    kwargs = model_init_kwargs(parsed)
+    if "gguf_file" not in kwargs:
+        parsed.training.model_init_kwargs = kwargs
+        return path
+    if parsed.training.beta != 0.0 and not parsed.model.use_peft:
+        raise ConfigError(
+            "`beta` needs the reference model, which TRL cannot read out of a GGUF file: set beta to 0, use LoRA "
+            "(--use_peft), or save the model as safetensors first and leave `gguf_file` out."
+        )
+    from transformers import AutoModelForCausalLM
+    from trl.trainer.utils import create_model_from_path
+
+    parsed.training.model_init_kwargs = None
+    return create_model_from_path(
+        path, AutoModelForCausalLM, trust_remote_code=parsed.training.trust_remote_code, **kwargs
+    )
+
+
 def load_tokenizer(path: str, parsed: ParsedRun) -> Any:
     """The tokenizer as TRL loads it, except that TRL cannot read one out of a GGUF file."""
     from transformers import AutoTokenizer

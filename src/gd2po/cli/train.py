@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.utils.logging import disable_progress_bar
@@ -32,6 +33,7 @@ def train_command(argv: Sequence[str]) -> int:
     parsed = parse_run(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
     run, training = parsed.run, parsed.training
     training.log_rollouts = parsed.resolved["log_rollouts"] = True
+    training.dataloader_pin_memory &= torch.accelerator.is_available()  # without one, torch warns that it cannot
     disable_progress_bar()  # of loading and saving a model: they would break up the bar of the training
     reward_funcs = setup.load_reward_funcs(run)
     train_dataset = setup.load_train_prompts(run)
@@ -73,9 +75,8 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
             f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. "
             "Use a chat (instruct) model, or prompts of plain text."
         )
-    parsed.training.model_init_kwargs = setup.model_init_kwargs(parsed)
     trainer = GD2POTrainer(
-        model=path,
+        model=setup.load_model(path, parsed),
         reward_funcs=[*reward_funcs, *(parsed.run.reward_model_name_or_path or [])],
         args=parsed.training,
         train_dataset=train_dataset,
