@@ -111,7 +111,7 @@ def load_model(path: str, parsed: ParsedRun) -> Any:
     if "gguf_file" not in kwargs:
         parsed.training.model_init_kwargs = kwargs
         return path
-    if parsed.training.beta != 0.0 and not parsed.model.use_peft:
+    if getattr(parsed.training, "beta", 0.0) != 0.0 and not parsed.model.use_peft:
         raise ConfigError(
             "`beta` needs the reference model, which TRL cannot read out of a GGUF file: set beta to 0, use LoRA "
             "(--use_peft), or save the model as safetensors first and leave `gguf_file` out."

@@ -30,9 +30,8 @@ def warm_start_command(argv: Sequence[str]) -> int:
     folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
     tokenizer = setup.load_tokenizer(path, as_run)
     _require_chat_template(tokenizer, demonstrations, path)
-    training.model_init_kwargs = setup.model_init_kwargs(as_run)
     trainer = SFTTrainer(
-        model=path,
+        model=setup.load_model(path, as_run),
         args=training,
         train_dataset=demonstrations,
         processing_class=tokenizer,
