@@ -219,7 +219,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder to write the model and tokenizer to")
     parser.add_argument("--seed", type=int, default=0, help="seed of data and weights (default: %(default)s)")
-    parser.add_argument("--plain-steps", type=int, default=1800, help="steps on right answers (default: %(default)s)")
+    parser.add_argument("--plain-steps", type=int, default=2400, help="steps on right answers (default: %(default)s)")
     parser.add_argument("--noisy-steps", type=int, default=400, help="steps on noisy ones (default: %(default)s)")
     parser.add_argument("--skilled", type=Path, help="start from this folder of --save-skilled; no plain steps")
     parser.add_argument("--save-skilled", type=Path, help="folder for the model as it is after the plain steps")

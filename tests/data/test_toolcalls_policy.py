@@ -17,7 +17,7 @@ from gd2po.rewards import parse_tool_calls, think_length, tool_call_format
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
 HELD_OUT = 256
-WITHOUT_HABITS = {"rent_bike", "set_lights", "set_lock", "set_alarm", "send_email", "translate"}
+WITHOUT_HABITS = {"set_lights", "set_lock", "set_alarm", "send_email", "translate"}
 TINY = [
     "--plain-steps",
     "1",

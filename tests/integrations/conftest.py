@@ -51,7 +51,15 @@ def make_trainer(tiny_model: Any, tokenizer: Any, prompts: Any, tmp_path: Any) -
     """A GD2POTrainer on the tiny model; keywords go to GD2POConfig, the data sets aside."""
     from gd2po import GD2POConfig, GD2POTrainer
 
-    def make(reward_funcs: Any, *, dataset: Any = None, eval_dataset: Any = None, **config: Any) -> Any:
+    def make(
+        reward_funcs: Any,
+        *,
+        dataset: Any = None,
+        eval_dataset: Any = None,
+        peft_config: Any = None,
+        reward_processing_classes: Any = None,
+        **config: Any,
+    ) -> Any:
         settings: dict[str, Any] = {
             "output_dir": str(tmp_path / "run"),
             "use_cpu": True,
@@ -76,6 +84,8 @@ def make_trainer(tiny_model: Any, tokenizer: Any, prompts: Any, tmp_path: Any) -
             train_dataset=prompts if dataset is None else dataset,
             eval_dataset=eval_dataset,
             processing_class=tokenizer,
+            peft_config=peft_config,
+            reward_processing_classes=reward_processing_classes,
         )
 
     return make

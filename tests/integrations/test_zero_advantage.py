@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,8 +117,15 @@ def test_a_batch_in_which_nothing_is_left_changes_nothing(make_trainer: Any, tin
     ],
 )
 def test_it_turns_itself_off_where_every_rollout_has_a_gradient(
-    make_trainer: Any, caplog: pytest.LogCaptureFixture, config: dict[str, Any], reason: str
+    make_trainer: Any,
+    tiny_model: Any,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    config: dict[str, Any],
+    reason: str,
 ) -> None:
+    tiny_model.save_pretrained(tmp_path)
+    tiny_model.config._name_or_path = str(tmp_path)  # TRL loads the reference model from there
     trainer = make_trainer([length, vowels], filtering="hard", **config)
     with caplog.at_level(logging.WARNING, logger="gd2po.integrations.trl"):
         trainer.train()

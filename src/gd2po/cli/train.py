@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils.logging import disable_progress_bar
 from trl import get_peft_config, get_quantization_config
 
 from gd2po.cli import setup
@@ -31,6 +32,7 @@ def train_command(argv: Sequence[str]) -> int:
     parsed = parse_run(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
     run, training = parsed.run, parsed.training
     training.log_rollouts = parsed.resolved["log_rollouts"] = True
+    disable_progress_bar()  # of loading and saving a model: they would break up the bar of the training
     reward_funcs = setup.load_reward_funcs(run)
     train_dataset = setup.load_train_prompts(run)
     held_out = setup.load_held_out_prompts(run)

@@ -89,8 +89,8 @@ class Advisor:
                     "set filtering='snr' with a low snr_threshold" if self._filters == "hard" else "lower snr_threshold"
                 )
                 found[f"starved {reward}"] = (
-                    f"The filter keeps {retained:.0%} of the signal of reward {reward!r} (mean of {WINDOW} batches), so "
-                    f"it has little say and may collapse: {way_out}, or set snr_threshold='auto'."
+                    f"The filter keeps {retained:.0%} of the signal of reward {reward!r} (mean of {WINDOW} batches), "
+                    f"so it has little say and may collapse: {way_out}, or set snr_threshold='auto'."
                 )
         return found
 

@@ -2,8 +2,8 @@
 
 TRL gathers the rewards of all processes in `_calculate_rewards` and computes the advantages inline in
 `_generate_and_score_completions`. The trainer keeps the matrix that the first returns and replaces the advantages that
-the second returned; `_compute_loss` gets the rows that have a gradient. Everything else is TRL's. All three are private,
-so the versions of TRL are pinned and contract tests hold what is relied on.
+the second returned; `_compute_loss` gets the rows that have a gradient. Everything else is TRL's. All three are
+private, so the versions of TRL are pinned and contract tests hold what is relied on.
 """
 
 from __future__ import annotations
@@ -111,22 +111,24 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         return output
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
-        if not self.model.training:
-            return super()._compute_loss(model, inputs)
+        factor: float | Tensor = 1.0
+        if self.model.training and self._leaves_out(model, inputs):
+            reduced = reduce_inputs(inputs, loss_type=self.loss_type, rotary=self._rotary, accelerator=self.accelerator)
+            self._metrics["train"][f"{PREFIX}/skipped_rows"].append(reduced.skipped_rows)
+            self._metrics["train"][f"{PREFIX}/skipped_tokens"].append(reduced.skipped_tokens)
+            inputs, factor = reduced.inputs, reduced.loss_factor
+        loss: Tensor = super()._compute_loss(model, inputs)
+        return loss * factor
+
+    def _leaves_out(self, model: Any, inputs: dict[str, Any]) -> bool:
+        """Whether rows without advantage are left out, found out and said once."""
         if self._skips is None:
             reason = reason_to_keep_all(self, inputs)
             self._skips = reason is None
             self._rotary = has_rotary_positions(self.accelerator.unwrap_model(model))
             if reason is not None:
                 logger.warning(f"`skip_zero_advantage` is off: {reason}.")
-        if not self._skips:
-            return super()._compute_loss(model, inputs)
-        reduced = reduce_inputs(
-            inputs, loss_type=self.loss_type, rotary=self._rotary, accelerator=self.accelerator
-        )
-        self._metrics["train"][f"{PREFIX}/skipped_rows"].append(reduced.skipped_rows)
-        self._metrics["train"][f"{PREFIX}/skipped_tokens"].append(reduced.skipped_tokens)
-        return super()._compute_loss(model, reduced.inputs) * reduced.loss_factor
+        return self._skips
 
     def _record(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
         """Log the batch: metrics, TRL's completions table, and in training the rollout log."""
