@@ -25,7 +25,7 @@ with warnings.catch_warnings():
 KEYS = ["correctness", "format", "length"]
 
 
-@functools.lru_cache(maxsize=None)  # composing takes a third of a second
+@functools.cache  # composing takes a third of a second
 def verl_config(*overrides: str) -> Any:
     """verl's own default configuration with what a user writes on the command line. Not to be changed."""
     with initialize_config_module("verl.trainer.config", version_base=None):

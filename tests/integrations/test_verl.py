@@ -117,7 +117,10 @@ def test_golden_values_come_out_of_verls_dispatch(whitening: str) -> None:
         (["whitening=tokens", "filtering=snr", "snr_threshold=0.3"], {"whitening": "tokens", "snr_threshold": 0.3}),
         (["snr_threshold=auto", "min_retained=0.5"], {"snr_threshold": "auto", "min_retained": 0.5}),
         (["reward_weights=[1,0.5,2]"], {"reward_weights": [1, 0.5, 2]}),
-        (["conflict_pairs=correlated", "min_correlation=0.1"], {"conflict_pairs": "correlated", "min_correlation": 0.1}),
+        (
+            ["conflict_pairs=correlated", "min_correlation=0.1"],
+            {"conflict_pairs": "correlated", "min_correlation": 0.1},
+        ),
     ],
 )
 def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, Any]) -> None:
@@ -129,9 +132,7 @@ def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, A
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_trl_trainer_and_verl_give_the_same_advantages(
-    make_trainer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_trl_trainer_and_verl_give_the_same_advantages(make_trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def long(completions: list[str], **kwargs: Any) -> list[float]:
         return [len(text) / 10 for text in completions]
 
@@ -245,7 +246,10 @@ def test_one_rollout_per_prompt_is_refused_with_the_setting_to_change() -> None:
 )
 def test_a_mistake_in_the_configuration_is_heard_when_the_trainer_is_made(overrides: list[str], message: str) -> None:
     config = verl_config(
-        "actor_rollout_ref.rollout.n=4", "algorithm.adv_estimator=gd2po", "+algorithm.gd2po.reward_keys=[a,b]", *overrides
+        "actor_rollout_ref.rollout.n=4",
+        "algorithm.adv_estimator=gd2po",
+        "+algorithm.gd2po.reward_keys=[a,b]",
+        *overrides,
     )
     for make in (PPOTrainerSync, lambda config: ray_trainer.RayPPOTrainer(config, None, {}, None)):
         with pytest.raises(ConfigError) as caught:

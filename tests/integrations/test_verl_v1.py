@@ -1,4 +1,4 @@
-"""The default (v1) trainer's advantages: real TransferQueue on a real local Ray, verl's own code on both sides of ours."""
+"""The default (v1) trainer: real TransferQueue on a real local Ray, verl's own code on both sides of ours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GROUP_IDS = torch.arange(8) // 4
 def cluster() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False)  # the queue wants more than two
         transfer_queue.init()
     yield
     with warnings.catch_warnings():
@@ -124,7 +124,7 @@ def test_a_batch_in_another_order_gives_every_row_its_own_advantage(queue: Any) 
 def test_rows_of_a_session_count_as_its_final_row_and_share_its_advantage(queue: Any) -> None:
     expected, expected_metrics = compute(queue(rows_of()), gd2po_config("whitening=tokens"))
     earlier = [
-        {"key": "uid0_1_0", "tokens": 7, "info": {key: 9.0 for key in KEYS}},
+        {"key": "uid0_1_0", "tokens": 7, "info": dict.fromkeys(KEYS, 9.0)},
         {"key": "uid1_2_0", "tokens": 9, "info": {}},
         {"key": "uid1_2_1", "tokens": 2, "info": {}},
     ]
