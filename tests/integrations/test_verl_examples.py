@@ -8,13 +8,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import verl_parts  # first, for what it does before verl is imported
+import verl_parts  # noqa: F401  # first, for what it does before verl is imported
 import yaml
 from omegaconf import OmegaConf
 
@@ -115,10 +114,3 @@ def test_a_mistyped_option_is_heard() -> None:
     config = composed("+algorithm.gd2po.snr_treshold=0.5")
     with pytest.raises(ConfigError, match="Did you mean 'snr_threshold'"):
         check_config(config.algorithm)
-
-
-def test_the_keys_of_the_script_are_what_its_rewards_return() -> None:
-    assert verl_parts.KEYS != REWARDS
-    assert SimpleNamespace(**get_custom_reward_fn(composed())(
-        data_source="", solution_str="", ground_truth="", extra_info=None
-    )).score == 0.0  # fmt: skip
