@@ -1,8 +1,8 @@
 """verl on a machine without accelerator: a platform and a rollout engine of plain PyTorch, for tests.
 
-verl 0.9.1 knows CUDA and NPU platforms, and vLLM, SGLang and TensorRT-LLM as rollout engines. Everything else in a run on
-this module is verl's own: Ray, TransferQueue, the trainers, FSDP2 (on gloo), the optimizer, the synchronisation of weights.
-Load it with VERL_USE_EXTERNAL_MODULES=verl_cpu.
+verl 0.9.1 has platforms for CUDA, ROCm and NPU, and the rollout engines vLLM, SGLang and TensorRT-LLM. Everything else
+in a run on this module is verl's own: Ray, TransferQueue, the trainers, FSDP2 (on gloo), the optimizer, the order in
+which weights reach the rollout engine. Load it with VERL_USE_EXTERNAL_MODULES=verl_cpu.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from verl.utils import distributed, import_utils
 
 import_utils.is_trl_available = lambda: False  # verl imports a class of TRL's that TRL 1.16 no longer has
 
-from verl.workers.engine import EngineRegistry
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
-from verl.workers.rollout import base, replica
+from verl.workers.engine import EngineRegistry  # noqa: E402
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead  # noqa: E402
+from verl.workers.rollout import base, replica  # noqa: E402
 
 
 class _Device:

@@ -65,7 +65,7 @@ rollout=(
   actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=true
   actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=16384
 )
-# rollout_data_dir is what `gd2po diagnose` reads.
+# In rollout_data_dir the default trainer writes summed rewards; `gd2po diagnose` needs trainer.use_v1=false.
 trainer=(
   trainer.project_name=gd2po
   trainer.experiment_name=tool-calling

@@ -23,6 +23,16 @@ import torch
 device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
 print("no accelerator: the CPU alone" if device is None else f"{torch.accelerator.device_count()} x {device.type}")
 """
+# verl's FSDP workers import a class of TRL's wherever TRL is found, and TRL 1.16 no longer has it.
+_LOAD_VERL = """
+import verl
+from importlib.util import find_spec
+if find_spec("trl") is not None:
+    try:
+        from trl.experimental.ppo import AutoModelForCausalLMWithValueHead
+    except ImportError:
+        print("but its FSDP workers do not start beside this TRL: train in an environment without TRL")
+"""
 # The entry point is loaded here, where an exception is seen; verl would log it at DEBUG and go on.
 _LOAD_PLUG_IN = f"""
 from importlib.metadata import entry_points
@@ -69,7 +79,7 @@ CHECKS = (
     Check("torch", _LOAD_TORCH, "torch", "everything", needed_by="gd2po"),
     Check("transformers", "import transformers", "gd2po[trl]", "training", needed_by="trl"),
     Check("trl", "from gd2po import GD2POTrainer", "gd2po[trl]", "training on one machine"),
-    Check("verl", "import verl", "gd2po[verl]", "training on a cluster"),
+    Check("verl", _LOAD_VERL, "gd2po[verl]", "training on a cluster"),
     Check("ray", "import ray", "gd2po[verl]", "verl", needed_by="verl"),
     Check("TransferQueue", "import transfer_queue", "gd2po[verl]", "verl's default trainer", needed_by="verl"),
     Check("vllm", "import vllm", "vllm", "generating faster", hosts=("trl", "verl")),
