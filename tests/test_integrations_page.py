@@ -48,10 +48,10 @@ def test_the_trainer_of_ones_own_has_the_published_gradient_of_kept_rollouts_alo
     torch.testing.assert_close(gradient, expected)
 
 
-def test_the_trainer_of_ones_own_has_ten_lines() -> None:
+def test_the_trainer_of_ones_own_has_no_more_than_ten_lines() -> None:
     section = PAGE.split("## Your own trainer")[1]
     body = section.split("```python\n")[1].split("```")[0]
-    assert len([line for line in body.splitlines() if line.strip()]) == 10
+    assert len([line for line in body.splitlines() if line.strip()]) <= 10
 
 
 def test_openrlhf() -> None:

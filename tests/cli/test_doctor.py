@@ -11,16 +11,24 @@ from pathlib import Path
 
 import pytest
 
+import gd2po
 from gd2po.cli.doctor import CHECKS, Check, examine, examine_plug_in, supported_range
 
 PYPROJECT = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
 
 
-def install(folder: Path, name: str, version: str, code: str = "", requires: str | None = None) -> None:
-    """A package as pip leaves it: a module and its metadata."""
-    (folder / f"{name}.py").write_text(code)
+PLUG_IN = "[verl.plugins]\ngd2po = gd2po.integrations.verl\n"
+
+
+def install(
+    folder: Path, name: str, version: str, code: str | None = "", requires: str | None = None, points: str = ""
+) -> None:
+    """A package as pip leaves it: a module (unless `code` is None) and its metadata."""
+    if code is not None:
+        (folder / f"{name}.py").write_text(code)
     info = folder / f"{name}-{version}.dist-info"
     info.mkdir()
+    (info / "entry_points.txt").write_text(points)
     requirement = f"Requires-Dist: {requires}\n" if requires else ""
     (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{requirement}")
 
@@ -88,13 +96,26 @@ def test_the_hosts_wishes_are_shown(site: Path) -> None:
     assert note == f"one (gd2po asks for {supported_range('torch')}) (host asks for >=2.9)"
 
 
-def test_a_plug_in_that_is_switched_off_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plug_in_that_is_not_registered_is_a_problem(site: Path) -> None:
+    install(site, "gd2po", "0.0", code=None)
+    assert "not registered: the installed metadata of gd2po has no entry point" in str(examine_plug_in().problem)
+
+
+def test_a_plug_in_that_two_packages_register_is_a_problem(site: Path) -> None:
+    install(site, "gd2po", "0.0", code=None, points=PLUG_IN)
+    install(site, "fork", "0.0", points=PLUG_IN)
+    assert "registered 2 times, by " in str(examine_plug_in().problem)
+
+
+def test_a_plug_in_that_is_switched_off_is_a_problem(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(site, "gd2po", "0.0", code=None, points=PLUG_IN)
     monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", "other, another")
     assert "switched off by VERL_USE_EXTERNAL_PLUGINS=other, another" in str(examine_plug_in().problem)
 
 
 @pytest.mark.skipif(find_spec("verl") is not None, reason="verl is installed here, and the plug-in loads")
-def test_a_plug_in_that_does_not_load_is_a_problem_with_its_cause() -> None:
+def test_a_plug_in_that_does_not_load_is_a_problem_with_its_cause(site: Path) -> None:
+    install(site, "gd2po", gd2po.__version__, code=None, points=PLUG_IN)
     problem = str(examine_plug_in().problem)
     assert "does not load: gd2po.errors.MissingDependencyError: The verl plug-in needs verl" in problem
     assert "verl would go on without it" in problem

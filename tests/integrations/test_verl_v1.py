@@ -157,11 +157,11 @@ def test_a_reward_model_that_writes_fields_of_its_own_is_read(queue: Any) -> Non
     torch.testing.assert_close(found, gd2po_advantages(torch.tensor(REWARDS), GROUP_IDS).advantages)
 
 
-def test_none_says_that_a_reward_does_not_apply(queue: Any) -> None:
+def test_none_and_nan_say_that_a_reward_does_not_apply(queue: Any) -> None:
     rewards = torch.tensor(REWARDS)
-    rewards[2, 1] = float("nan")
+    rewards[2, 1] = rewards[5, 1] = float("nan")
     rows = rows_of()
-    rows[2]["info"]["format"] = None
+    rows[2]["info"]["format"], rows[5]["info"]["format"] = None, float("nan")
     found, _ = compute(queue(rows), gd2po_config())
     torch.testing.assert_close(found, gd2po_advantages(rewards, GROUP_IDS).advantages)
 

@@ -158,11 +158,11 @@ def examine_plug_in() -> Finding:
             "Install gd2po again: pip install --force-reinstall --no-deps gd2po (from a clone: pip install -e .)",
         )
     if len(points) > 1:
+        owners = ", ".join(point.dist.name for point in points if point.dist)
         return Finding(
             name,
             "registered",
-            problem=f"registered {len(points)} times: gd2po is installed in several folders of sys.path. Uninstall all "
-            "but one of them.",
+            problem=f"registered {len(points)} times, by {owners}. Uninstall all but gd2po.",
         )
     policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
     if policy != "auto" and "gd2po" not in {part.strip() for part in policy.split(",")}:
