@@ -104,14 +104,14 @@ def test_parts_of_a_rollout_count_once_and_share_its_advantage() -> None:
 
 
 def test_only_tokens_that_carry_loss_count() -> None:
-    section = {"reward_keys": KEYS, "whitening": "tokens"}
+    section = {"reward_keys": KEYS, "whitening": "tokens", "filtering": "none"}
     samples = samples_of()
     samples[3].loss_mask = [1, 0, 0, 0]
     samples[6].remove_sample = True
     _, advantages = post_process_rewards(arguments(gd2po=section), samples)
     tokens = torch.tensor([*TOKENS[:3], 1, *TOKENS[4:6], 0, TOKENS[7]])
     expected = gd2po_advantages(
-        torch.tensor(REWARDS, dtype=torch.float64), GROUP_IDS, whitening="tokens", token_counts=tokens
+        torch.tensor(REWARDS, dtype=torch.float64), GROUP_IDS, filtering="none", whitening="tokens", token_counts=tokens
     )
     assert advantages == pytest.approx(expected.advantages.tolist())
 

@@ -126,7 +126,7 @@ def test_rows_of_a_session_count_as_its_final_row_and_share_its_advantage(queue:
     earlier = [
         {"key": "uid0_1_0", "tokens": 7, "info": dict.fromkeys(KEYS, 9.0)},
         {"key": "uid1_2_0", "tokens": 9, "info": {}},
-        {"key": "uid1_2_1", "tokens": 2, "info": {}},
+        {"key": "uid1_2_2", "tokens": 2, "info": {}},
     ]
     rows = rows_of()
     rows[1]["key"], rows[6]["key"] = "uid0_1_1", "uid1_2_10"  # the tenth comes after the second, not before
