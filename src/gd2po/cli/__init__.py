@@ -65,6 +65,14 @@ app.add_typer(evaluate, name="evaluate")
 
 
 @app.command()
+def doctor() -> None:
+    """Say what is found here to work with (torch, TRL, verl, vLLM ...), whether it loads, and what to do if not."""
+    from gd2po.cli.doctor import run_checks
+
+    raise typer.Exit(run_checks())
+
+
+@app.command()
 def recipes(name: str = typer.Argument(None, help="Print this recipe's YAML.")) -> None:
     """List the packaged recipes, or print one as a start for your own."""
     from gd2po.recipes import recipe_names, recipe_path, recipe_summary

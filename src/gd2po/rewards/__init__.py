@@ -3,7 +3,7 @@
 from gd2po.rewards.checks import RewardFunctionReport, RewardFunctionWarning, check_reward_func
 from gd2po.rewards.completions import completion_texts
 from gd2po.rewards.protocol import Completion, Message, RewardFunc
-from gd2po.rewards.registry import REWARD_FUNCS, callable_name, configure
+from gd2po.rewards.registry import REWARD_FUNCS, callable_name, configure, load_reward_func
 from gd2po.rewards.reward_model import RewardModel
 from gd2po.rewards.scores import validate_scores
 from gd2po.rewards.tool_call_text import parse_tool_calls
@@ -21,6 +21,7 @@ __all__ = [
     "check_reward_func",
     "completion_texts",
     "configure",
+    "load_reward_func",
     "parse_tool_calls",
     "think_length",
     "tool_call_correctness",
