@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -107,7 +108,9 @@ def run_checks() -> int:
 
 
 def supported_range(package: str, by: str = "gd2po") -> SpecifierSet:
-    """The versions of a package that the metadata of `by` asks for, under any extra; empty if it says nothing.
+    """The versions of a package that the metadata of `by` asks for; empty if it says nothing.
+
+    An extra named after a package, such as `verl`, speaks for those who have that package, or ask about it.
 
     Args:
         package: a name on the package index.
@@ -119,7 +122,10 @@ def supported_range(package: str, by: str = "gd2po") -> SpecifierSet:
     """
     ranges = SpecifierSet()
     for requirement in map(Requirement, metadata.requires(by) or []):
-        if canonicalize_name(requirement.name) == canonicalize_name(package):
+        if canonicalize_name(requirement.name) != canonicalize_name(package):
+            continue
+        extra = re.search(r"""extra == ['"]([\w.-]+)""", str(requirement.marker or ""))
+        if extra is None or extra[1] == canonicalize_name(package) or _version(extra[1]) is not None:
             ranges &= requirement.specifier
     return ranges
 
