@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import subprocess
@@ -33,7 +32,6 @@ def install(
     (info / "entry_points.txt").write_text(points)
     requirements = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{requirements}")
-    importlib.invalidate_caches()  # the folder may have been listed within the same tick of its clock
 
 
 @pytest.fixture
@@ -93,11 +91,11 @@ def test_the_ranges_are_those_of_the_packages_metadata() -> None:
 
 
 def test_verl_narrows_a_range_where_it_is_installed(site: Path) -> None:
-    extras = ["one>=2", "one<9; extra == 'trl'", "one<5; extra == 'not-there'", "not-there<7; extra == 'not-there'"]
+    extras = ["one>=2", "one<9; extra == 'trl'", "one<5; extra == 'absent'", "absent<7; extra == 'absent'"]
     install(site, "host", "1.0", requires=extras)
     assert set(str(supported_range("one", by="host")).split(",")) == {">=2", "<9"}
-    assert str(supported_range("not-there", by="host")) == "<7"
-    install(site, "not-there", "1.0")
+    assert str(supported_range("absent", by="host")) == "<7"
+    install(site, "absent", "1.0")
     assert set(str(supported_range("one", by="host")).split(",")) == {">=2", "<9", "<5"}
 
 
