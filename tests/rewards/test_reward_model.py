@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 sys.path.insert(0, str(Path(__file__).parent))
 from reward_checkpoints import BUILTIN, config, save_classifier, save_score_head, save_tokenizer
 from transformers import AutoTokenizer, Qwen2ForCausalLM
+from transformers.utils import logging
 
 from gd2po.errors import ConfigError, InvalidInputError, InvalidTypeError
 from gd2po.rewards import configure
@@ -56,6 +57,19 @@ def test_a_score_head_scores_the_last_token_of_the_conversation(score_head: tupl
     assert model(prompts=PROMPTS, completions=COMPLETIONS, answer=["x"] * 6) == pytest.approx(expected, rel=1e-5)
     assert model.__name__ == "useful"
     assert len(set(expected)) == 6
+
+
+def test_the_head_of_a_score_head_is_not_called_unexpected(
+    score_head: tuple[str, Any, torch.Tensor], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = logging.get_verbosity()
+    logging.get_logger().addHandler(caplog.handler)
+    try:
+        load(score_head[0])
+    finally:
+        logging.get_logger().removeHandler(caplog.handler)
+    assert "UNEXPECTED" not in caplog.text
+    assert logging.get_verbosity() == before
 
 
 def test_a_sequence_classifier_gives_the_score_of_its_own_head(classifier: tuple[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,7 +119,8 @@ def _load_score_head(model: str, tokenizer: Any, keys: dict[str, str], loading: 
     from transformers import AutoModel
     from transformers.utils import cached_file
 
-    body, info = AutoModel.from_pretrained(model, **loading)
+    with _no_load_report():
+        body, info = AutoModel.from_pretrained(model, **loading)
     _require_whole(model, info["missing_keys"], "its body")
     ignored = set(info["unexpected_keys"]) - {_HEAD, "lm_head.weight"}
     if ignored:
@@ -135,6 +137,19 @@ def _load_score_head(model: str, tokenizer: Any, keys: dict[str, str], loading: 
             f"state, got {tuple(head.shape)}."
         )
     return Scorer(body, tokenizer, head)
+
+
+@contextmanager
+def _no_load_report() -> Iterator[None]:
+    """Keep transformers from calling the head an unexpected weight, which it is only for the body."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def _load_classifier(model: str, tokenizer: Any, loading: dict[str, Any]) -> Scorer:
