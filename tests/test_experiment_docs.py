@@ -15,7 +15,8 @@ from gd2po.cli.arguments import parse_run, parse_warm_start
 from gd2po.recipes import recipe_path
 
 DOCS = Path(__file__).parent.parent / "docs"
-PAGES = {name: (DOCS / name).read_text(encoding="utf-8") for name in ("tool-calling.md", "safe-alignment.md")}
+PAGE_NAMES = ("tool-calling.md", "safe-alignment.md", "experiments.md")
+PAGES = {name: (DOCS / name).read_text(encoding="utf-8") for name in PAGE_NAMES}
 SHELL = [block for text in PAGES.values() for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
 COMMANDS = [line for block in SHELL for line in block.splitlines()]
 
@@ -42,9 +43,23 @@ def test_evaluation_commands_are_understood(command: str) -> None:
         subcommand.make_context(name, [*arguments, "--no-such-option"])
 
 
+def test_the_script_of_reward_models_has_the_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(DOCS.parent / "scripts")
+    import make_reward_models
+
+    with pytest.raises(SystemExit):
+        make_reward_models.main(["--help"])
+    options = set(re.findall(r"--\w+", capsys.readouterr().out))
+    for command in starting("python", "scripts/make_reward_models.py"):
+        assert set(re.findall(r" (--\w+)", command)) <= options
+
+
 def test_every_command_is_one_of_these() -> None:
     assert len(COMMANDS) >= 15
     known = [*starting("gd2po", "train"), *starting("gd2po", "warm-start"), *starting("gd2po", "evaluate")]
+    known += starting("python", "scripts/make_reward_models.py")
     assert sorted(known) == sorted(COMMANDS)
 
 

@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from gd2po.data import builtin_model, load_toolcalls
@@ -25,6 +26,17 @@ def test_a_policy_completes_as_the_function_does() -> None:
     expected = generate_completions(policy.model, policy.tokenizer, prompts, max_new_tokens=12)  # type: ignore[attr-defined]
     assert policy.complete(encoded, 12) == expected
     assert policy.context == 1024
+
+
+def test_samples_are_those_of_the_seed_and_leave_the_random_state_alone() -> None:
+    prompts = load_toolcalls("test", 2)["prompt"]
+    texts = {}
+    before = torch.get_rng_state()
+    for name, seed in (("one", 1), ("again", 1), ("two", 2)):
+        policy = load_policy(BUILTIN, device="cpu", temperature=1.0, seed=seed)
+        texts[name] = policy.complete(encode_prompts(policy.tokenizer, prompts), 32)
+    assert texts["one"] == texts["again"] != texts["two"]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_dtype_is_that_of_the_option() -> None:

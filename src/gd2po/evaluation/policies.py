@@ -101,8 +101,8 @@ def load_tokenizer(model: str, **options: Any) -> Any:
 
     tokenizer = AutoTokenizer.from_pretrained(model, **options)
     if options.get("gguf_file") is not None:
-        # transformers reads the special tokens into the configuration, and leaves the tokenizer with others: with
-        # <|im_start|> as the end of a turn for SmolLM2, a completion is never seen to end.
+        # transformers reads the special tokens into the configuration, and leaves the tokenizer with others: SmolLM2's
+        # ends with <|im_start|>, which a trainer would write into the policy that it saves.
         found = {name: options[name] for name in ("gguf_file", "revision", "trust_remote_code") if name in options}
         config = AutoConfig.from_pretrained(model, **found)
         for token in ("bos_token", "eos_token", "pad_token"):
