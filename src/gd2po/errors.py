@@ -31,3 +31,7 @@ class ConfigError(GD2POError, ValueError):
 
 class RunFolderError(GD2POError, FileExistsError):
     """The output folder holds another run."""
+
+
+class DiskFullError(GD2POError, OSError):
+    """No space is left to write to."""

@@ -47,6 +47,47 @@ def train(context: typer.Context) -> None:
 app.command()(diagnose)
 
 
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[OPTIONS] [--any_field VALUE ...]",
+)
+def compare(
+    context: typer.Context,
+    config: str = typer.Option("quickstart", help="A packaged recipe or a YAML file, as of gd2po train."),
+    methods: str = typer.Option(
+        "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated", help="Built-in methods to compare, or '' for none."
+    ),
+    method: list[str] | None = typer.Option(
+        None, help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False
+    ),
+    seeds: str = typer.Option("0-4", help="Seeds: 0-4, or 0,1,7."),
+    jobs: int = typer.Option(1, help="Runs at a time."),
+    threads: int | None = typer.Option(None, help="Threads of each run.", show_default="cores / jobs"),
+    out: str | None = typer.Option(None, help="Folder of the comparison.", show_default="runs/compare-CONFIG"),
+    baseline: str | None = typer.Option(
+        None, help="Method that the others are compared with.", show_default="gdpo, or the first"
+    ),
+    eval_prompts: int = typer.Option(256, "--eval-prompts", "--eval_prompts", help="Held-out prompts."),
+    eval_every: int | None = typer.Option(
+        None, "--eval-every", "--eval_every", help="Steps between two evaluations.", show_default="a fifth of all"
+    ),
+    target: list[str] | None = typer.Option(
+        None, help="Score whose first reaching is reported, score=number; may be repeated.", show_default=False
+    ),
+) -> None:
+    """Train methods x seeds with everything else equal, and say which differences are beyond noise.
+
+    Every other field of gd2po train may be given too, for all runs alike. The same command goes on with a comparison
+    that was stopped, and takes further methods and seeds in.
+    """
+    from gd2po.cli.compare import CompareOptions, compare_command
+
+    options = CompareOptions(
+        config, methods, method or [], seeds, jobs, threads, out, baseline, eval_prompts, eval_every, target or []
+    )
+    raise typer.Exit(compare_command(options, context.args))
+
+
 @app.command()
 def recipes(name: str = typer.Argument(None, help="Print this recipe's YAML.")) -> None:
     """List the packaged recipes, or print one as a start for your own."""
