@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -57,9 +58,10 @@ def compare(
     methods: str = typer.Option(
         "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated", help="Built-in methods to compare, or '' for none."
     ),
-    method: list[str] | None = typer.Option(
-        None, help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False
-    ),
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),
+    ] = None,
     seeds: str = typer.Option("0-4", help="Seeds: 0-4, or 0,1,7."),
     jobs: int = typer.Option(1, help="Runs at a time."),
     threads: int | None = typer.Option(None, help="Threads of each run.", show_default="cores / jobs"),
@@ -71,9 +73,10 @@ def compare(
     eval_every: int | None = typer.Option(
         None, "--eval-every", "--eval_every", help="Steps between two evaluations.", show_default="a fifth of all"
     ),
-    target: list[str] | None = typer.Option(
-        None, help="Score whose first reaching is reported, score=number; may be repeated.", show_default=False
-    ),
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Score whose first reaching is reported, score=number; may be repeated.", show_default=False),
+    ] = None,
 ) -> None:
     """Train methods x seeds with everything else equal, and say which differences are beyond noise.
 

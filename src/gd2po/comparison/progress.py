@@ -77,7 +77,8 @@ class ProgressView:
             self._expected -= self._plan.steps
         method, seed = run
         result = "done" if error is None else f"FAILED: {error}"
-        left = f"{self._left} runs left, {self._time_left(self._settled)}".rstrip(", ") if self._left else "the last"
+        runs = "1 run" if self._left == 1 else f"{self._left} runs"
+        left = f"{runs} left, {self._time_left(self._settled)}".rstrip(", ") if self._left else "the last"
         self._say(f"{method} seed {seed}: {result} ({left})")
 
     def _time_left(self, done: int) -> str:
