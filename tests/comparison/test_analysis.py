@@ -104,6 +104,13 @@ def test_a_failed_run_is_said_first_and_left_out_of_its_pair(comparison: Maker) 
     assert found.methods[1].final[EXACT_CALLS].seeds == 2
 
 
+def test_a_method_with_too_few_seeds_does_not_silence_the_others(comparison: Maker) -> None:
+    found = comparison({"gdpo": [0.0] * 5, "better": [0.05] * 5, "torn": [0.05, 0.05, None, 0.05, 0.05]})
+    claim = next(finding for finding in found.findings if finding.title.startswith(EXACT_CALLS))
+    assert claim.title == "exact calls: better better"
+    assert "too few seeds to tell: torn +5.0" in claim.text
+
+
 def test_a_comparison_without_any_number_still_says_why(comparison: Maker) -> None:
     found = comparison({"gdpo": [None], "other": [None]})
     assert found.headline == "No run has come to its end"

@@ -27,7 +27,7 @@ def test_quantiles_are_those_of_the_tables(degrees: int, quantile: float) -> Non
 
 
 def test_the_tail_is_that_of_the_expanded_percentile_interval() -> None:
-    # Hesterberg (2014), table of adjusted quantiles: alpha / 2 = 0.025 becomes 0.0010 at n = 5 and 0.0086 at n = 10.
+    # By hand: the normal's tail beyond sqrt(5 / 4) * 2.7764 and beyond sqrt(10 / 9) * 2.2622.
     assert expanded_tail(5) == pytest.approx(0.0010, abs=1e-4)
     assert expanded_tail(10) == pytest.approx(0.0086, abs=1e-4)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from gd2po.comparison.model import Finding, MethodNumbers
+from gd2po.comparison.model import Finding, Level, MethodNumbers
 from gd2po.comparison.results import EXACT_CALLS
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
 from gd2po.comparison.wording import difference_with_interval, score
@@ -78,39 +78,48 @@ def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str) -
     unit = ", in points" if metric == EXACT_CALLS else ""
     against = f"Against {score(metric, reference.value)} of {baseline}{unit}"
     shown = {method.name: difference_with_interval(metric, method.difference[metric]) for method in others}
-    fewest = min(method.difference[metric].seeds for method in others)
-    if fewest < ENOUGH_SEEDS:
-        pointing = [method.name for method in others if method.difference[metric].excludes_zero]
-        same_way = (
-            f" All {fewest} seeds point the same way for {join(pointing, _ALL)}, which happens by chance once in "
-            f"{2 ** (fewest - 1)}."
-            if pointing and fewest > 1
-            else ""
-        )
-        listed = "; ".join(f"{name} {text}" for name, text in shown.items())
-        seeds = "1 seed" if fewest == 1 else f"{fewest} seeds"
-        yield Finding(
-            "note",
-            f"{metric}: not settled by {seeds}",
-            f"{against}: {listed}.{same_way} It takes {ENOUGH_SEEDS} seeds.",
-        )
+    few = [method for method in others if method.difference[metric].seeds < ENOUGH_SEEDS]
+    if len(few) == len(others):
+        yield _unsettled(few, metric, against, shown)
         return
     better = [method for method in others if _beyond(method, metric) > 0]
     worse = [method for method in others if _beyond(method, metric) < 0]
-    rest = [method for method in others if method not in better and method not in worse]
+    rest = [method for method in others if method not in better and method not in worse and method not in few]
     parts = [
         f"{word}: {'; '.join(f'{method.name} {shown[method.name]}' for method in group)}"
-        for word, group in (("better", better), ("worse", worse), ("not to be told from noise", rest))
+        for word, group in (
+            ("better", better), ("worse", worse), ("not to be told from noise", rest), ("too few seeds to tell", few)
+        )
         if group
-    ]
+    ]  # fmt: skip
     claims = [
         f"{join([method.name for method in group], _ALL)} {word}"
         for word, group in (("better", better), ("worse", worse))
         if group
     ]
     title = f"{metric}: {', '.join(claims)}" if claims else f"{metric}: no difference beyond noise"
-    level = "note" if not claims else "good" if not worse else "act" if not better else "watch"
-    yield Finding(level, title, f"{against}: {'. '.join(parts)}.")  # type: ignore[arg-type]
+    level: Level = "note" if not claims else "good" if not worse else "act" if not better else "watch"
+    yield Finding(level, title, f"{against}: {'. '.join(parts)}.")
+
+
+def _unsettled(methods: Sequence[MethodNumbers], metric: str, against: str, shown: Mapping[str, str]) -> Finding:
+    """Differences that rest on too few seeds, and what it is worth that they agree."""
+    most = max(method.difference[metric].seeds for method in methods)
+    pointing = [
+        method.name
+        for method in methods
+        if method.difference[metric].seeds == most > 1 and method.difference[metric].excludes_zero
+    ]
+    seeds = "1 seed" if most == 1 else f"{most} seeds"
+    listed = "; ".join(f"{name} {text}" for name, text in shown.items())
+    same_way = (
+        f" All {seeds} point the same way for {join(pointing, _ALL)}, which happens by chance once in "
+        f"{2 ** (most - 1)}."
+        if pointing
+        else ""
+    )
+    text = f"{against}: {listed}.{same_way} It takes {ENOUGH_SEEDS} seeds."
+    return Finding("note", f"{metric}: not settled by {seeds}", text)
 
 
 def _starved(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:

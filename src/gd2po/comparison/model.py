@@ -7,6 +7,8 @@ from typing import Literal
 
 from gd2po.comparison.statistics import Estimate
 
+Level = Literal["good", "act", "watch", "note"]
+
 SCHEMA_VERSION = 1
 """Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
 
@@ -73,7 +75,7 @@ class MethodNumbers:
 class Finding:
     """Something that is the case, in words."""
 
-    level: Literal["good", "act", "watch", "note"]
+    level: Level
     title: str
     text: str
 

@@ -60,7 +60,7 @@ def mean_over_seeds(values: Sequence[float]) -> Estimate:
         >>> mean_over_seeds([2.0])
         Estimate(value=2.0, low=None, high=None, seeds=1)
 
-    Source: Hesterberg (arXiv:1411.5279), section 5.3, expanded percentile interval.
+    Source: Hesterberg (arXiv:1411.5279), expanded percentile interval.
     """
     numbers = np.asarray(values, dtype=np.float64)
     size = len(numbers)
