@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from gd2po.cli import app
 from gd2po.cli.compare import CompareOptions, make_plan, parse_targets
 from gd2po.errors import ConfigError
+from gd2po.recipes import recipe_path
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--save_steps", "1"),
@@ -118,3 +122,29 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "holds another comparison: learning_rate is 1e-05 and was 0.001" in " ".join(output.split())
+
+
+def documented_commands() -> list[str]:
+    root = Path(__file__).parents[2]
+    texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/compare.md")]
+    lines = [line for text in texts for line in text.splitlines()]
+    return [line for line in lines if line.startswith("gd2po compare")]
+
+
+def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_run.yaml").write_text(recipe_path("quickstart").read_text())
+    planned_runs: list[CompareOptions] = []
+    monkeypatch.setattr(
+        "gd2po.cli.compare.compare_command",
+        lambda options, arguments: planned_runs.append(options) or make_plan(options, arguments) and 0,
+    )
+    commands = documented_commands()
+    assert len(commands) >= 4
+    for command in commands:
+        result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert [options.config for options in planned_runs].count("my_run.yaml") == 1
+    assert [list(options.own_methods) for options in planned_runs].count(
+        ["half:advantage_estimator=gd2po,snr_threshold=0.5"]
+    ) == 1

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from gd2po.cli.diagnose import diagnose
-from gd2po.errors import GD2POError
+from gd2po.errors import GD2POError, MissingDependencyError
 
 app = typer.Typer(
     name="gd2po",
@@ -83,7 +83,14 @@ def compare(
     Every other field of gd2po train may be given too, for all runs alike. The same command goes on with a comparison
     that was stopped, and takes further methods and seeds in.
     """
-    from gd2po.cli.compare import CompareOptions, compare_command
+    try:
+        # The page comes last, and nobody should learn after hours that it cannot be made.
+        import jinja2 as _jinja2  # noqa: F401
+        import plotly.offline as _plotly  # noqa: F401
+
+        from gd2po.cli.compare import CompareOptions, compare_command
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"`gd2po compare` needs {error.name}: pip install 'gd2po[trl,report]'.") from error
 
     options = CompareOptions(
         config, methods, method or [], seeds, jobs, threads, out, baseline, eval_prompts, eval_every, target or []
