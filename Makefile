@@ -60,11 +60,11 @@ clean:
 
 # Stamps, so that a second call installs nothing unless the requirements have changed.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(call install,.[trl,report])
+	$(call install,trl$(comma)report)
 	@touch $@
 
 $(READY_DEV): pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(call install,.[dev])
+	$(call install,dev)
 	@touch $@ $(READY)
 
 $(VENV)/bin/pip:
@@ -73,7 +73,8 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 
+comma := ,
 define install
 $(if $(TORCH_INDEX),$(PIP) install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
-$(PIP) install -q -c constraints.txt -e '$(1)'
+$(PIP) install -q -c constraints.txt -e '.[$(1)]'
 endef

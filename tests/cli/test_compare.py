@@ -137,7 +137,7 @@ def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.
     planned_runs: list[CompareOptions] = []
     monkeypatch.setattr(
         "gd2po.cli.compare.compare_command",
-        lambda options, arguments: planned_runs.append(options) or make_plan(options, arguments) and 0,
+        lambda options, arguments: planned_runs.append(options) or (make_plan(options, arguments) and 0),
     )
     commands = documented_commands()
     assert len(commands) >= 4
