@@ -37,7 +37,11 @@ for step in range(first + 1, 4):
     (folder / f"checkpoint-{step}").mkdir(exist_ok=True)
     (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     if action == "wait" and step == 2 and not first:
-        time.sleep(60)
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            (folder / "interrupted").touch()
+            sys.exit(130)
 lines = [{"step": step, "num_prompts": 8, "rewards": {"brevity": 0.1 * step + seed}, "exact_call_accuracy": None}
          for step in (0, 3)]
 (folder / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in lines))

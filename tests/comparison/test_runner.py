@@ -181,6 +181,8 @@ def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not alive(pid)
+    # Ctrl-C leaves a run the time to stop by itself.
+    assert (files.run_folder(out, "a", 0) / "interrupted").exists() == (how == signal.SIGINT)
 
     plan = make_plan({"a": {"action": "wait"}, "b": PLAIN}, seeds=[0])
     run(plan, out, own)

@@ -125,7 +125,7 @@ def steps_to_target(curve: Sequence[tuple[int, float | None]], target: float) ->
         The step, 0 if it was reached before training; None if it never was.
 
     Example:
-        >>> steps_to_target([(0, 0.0), (10, 0.4), (20, 0.8)], 0.6)
+        >>> steps_to_target([(0, 0.0), (10, 0.25), (20, 0.75)], 0.5)
         15.0
         >>> steps_to_target([(0, 0.0), (10, 0.4)], 0.6) is None
         True

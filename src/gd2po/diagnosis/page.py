@@ -70,7 +70,12 @@ def write_whole(path: str | Path, text: str) -> Path:
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end the script element it stands in.
+
+    Example:
+        >>> print(script_json({"name": "</script>&"}))
+        {"name":"\\u003c/script\\u003e\\u0026"}
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in ("<", ">", "&", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")
