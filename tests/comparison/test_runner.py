@@ -103,6 +103,20 @@ def test_a_run_goes_on_from_its_last_complete_checkpoint(
     assert "resumed from 2" in files.run_log(tmp_path / "out", "a", 0).read_text()
 
 
+def test_a_run_killed_after_its_last_step_takes_no_step_more(
+    make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path
+) -> None:
+    plan = make_plan({"a": PLAIN, "b": PLAIN}, seeds=[0])
+    run(plan, tmp_path / "out", program)
+    target = files.run_folder(tmp_path / "out", "a", 0)
+    for step in (2, 3):
+        (target / f"checkpoint-{step}").mkdir()
+        (target / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    (target / "summary.json").unlink()
+    run(plan, tmp_path / "out", program)
+    assert "resumed from 2" in files.run_log(tmp_path / "out", "a", 0).read_text()
+
+
 def test_what_was_killed_before_a_checkpoint_begins_again(
     make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -102,10 +102,17 @@ def steps_done(run: Path) -> int:
     return max((int(path.stem.split("_")[1]) for path in run.glob("rollouts/step_*.parquet")), default=0)
 
 
-def last_checkpoint(run: Path) -> Path | None:
-    """The latest checkpoint that a killed run left complete."""
-    found = [path for path in run.glob("checkpoint-*") if path.name.split("-")[-1].isdigit() and _is_complete(path)]
-    return max(found, key=lambda path: int(path.name.split("-")[-1]), default=None)
+def last_checkpoint(run: Path, steps: int) -> Path | None:
+    """The latest checkpoint that a killed run left complete.
+
+    Not the one of the last step: a trainer that resumes from it takes a step more.
+    """
+    found = [path for path in run.glob("checkpoint-*") if _step_of(path) < steps and _is_complete(path)]
+    return max(found, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
 
 
 def _is_complete(checkpoint: Path) -> bool:

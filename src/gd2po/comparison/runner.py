@@ -87,7 +87,7 @@ class Runner:
         method, seed = run
         target = files.run_folder(self._folder, method, seed)
         arguments = run_arguments(self._plan, self._folder, method, seed)
-        checkpoint = files.last_checkpoint(target)
+        checkpoint = files.last_checkpoint(target, self._plan.steps)
         if checkpoint is not None:
             arguments += ["--resume_from_checkpoint", str(checkpoint)]
         elif target.exists():
