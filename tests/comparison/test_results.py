@@ -18,7 +18,7 @@ from gd2po.errors import RunFolderError
 
 @pytest.fixture
 def folder(make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path) -> Path:
-    plan = make_plan({"a": {"snr_eps": "1"}, "b": {"snr_eps": "2"}}, seeds=[5, 6])
+    plan = make_plan({"a": {"action": "log"}, "b": {"action": "log"}}, seeds=[5, 6])
     out = tmp_path / "out"
     with files.opened(out):
         Runner(plan, out, program, 2, Console(file=io.StringIO())).run()

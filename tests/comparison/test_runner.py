@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gd2po.comparison import folder as files
 from gd2po.comparison.plan import Plan, write_plan
-from gd2po.comparison.results import read_runs
+from gd2po.comparison.results import read_run
 from gd2po.comparison.runner import Runner, error_of
 from gd2po.errors import DiskFullError, RunFolderError
 
@@ -32,15 +32,17 @@ def run(plan: Plan, folder: Path, program: tuple[str, ...], jobs: int = 1) -> st
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def all_done(plan: Plan, folder: Path) -> bool:
+    return all(files.is_done(files.run_folder(folder, method, seed)) for method, seed in plan.runs)
+
+
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_every_method_runs_with_every_seed(
     jobs: int, make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path
 ) -> None:
     plan = make_plan({"a": PLAIN, "b": PLAIN})
     said = run(plan, tmp_path / "out", program, jobs)
-    assert [(found.method, found.seed, found.status) for found in read_runs(plan, tmp_path / "out")] == [
-        (method, seed, "done") for method, seed in plan.runs
-    ]
+    assert all_done(plan, tmp_path / "out")
     assert "4 runs: 2 methods, 2 seeds." in said
     assert "b seed 1: done" in said
     log = files.run_log(tmp_path / "out", "a", 0).read_text()
@@ -65,13 +67,12 @@ def test_the_others_go_on_after_a_crash_and_the_next_try_forgets_it(
     plan = make_plan({"a": PLAIN, "broken": CRASHING, "b": PLAIN})
     said = run(plan, tmp_path / "out", program)
     assert "broken seed 0: FAILED: ValueError: the weights are wrong" in said
-    runs = {(found.method, found.seed): found for found in read_runs(plan, tmp_path / "out")}
-    assert runs["broken", 1].status == "failed"
-    assert runs["broken", 1].error == "ValueError: the weights are wrong"
-    assert runs["b", 1].status == "done"
+    failed = read_run(tmp_path / "out", "broken", 1)
+    assert (failed.status, failed.error) == ("failed", "ValueError: the weights are wrong")
+    assert files.is_done(files.run_folder(tmp_path / "out", "b", 1))
     mended = make_plan({"a": PLAIN, "broken": PLAIN, "b": PLAIN})
     run(mended, tmp_path / "out", program)
-    assert all(found.status == "done" for found in read_runs(mended, tmp_path / "out"))
+    assert all_done(mended, tmp_path / "out")
 
 
 def test_a_full_disk_stops_the_comparison_and_says_so(
@@ -201,7 +202,7 @@ def test_a_comparison_that_is_stopped_leaves_no_process_and_goes_on(
     plan = make_plan({"a": {"action": "wait"}, "b": PLAIN}, seeds=[0])
     run(plan, out, own)
     assert "resumed from 2" in files.run_log(out, "a", 0).read_text()
-    assert all(found.status == "done" for found in read_runs(plan, out))
+    assert all_done(plan, out)
 
 
 def alive(pid: int) -> bool:
