@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,8 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
     with files.opened(folder):
         old = read_plan(folder)
         if old is not None:
+            if options.threads is None:  # the default follows --jobs, which may change from one time to the next
+                plan = dataclasses.replace(plan, threads=old.threads)
             require_same_comparison(folder, plan, old)
         write_config(folder, base.resolved, files.SETTINGS)
         write_plan(folder, plan)
