@@ -45,8 +45,9 @@ class ProgressView:
     def __enter__(self) -> ProgressView:
         done = len(self._plan.runs) - self._left
         kept = f", {done} of them done already" if done else ""
+        seeds = "1 seed" if len(self._plan.seeds) == 1 else f"{len(self._plan.seeds)} seeds"
         self._say(f"{len(self._plan.runs)} runs: {len(self._plan.methods)} methods, "
-                  f"{len(self._plan.seeds)} seeds{kept}.")  # fmt: skip
+                  f"{seeds}{kept}.")  # fmt: skip
         # A killed run may go on from a checkpoint a little before where it was: close enough for an estimate.
         runs = [files.run_folder(self._folder, *run) for run in self._plan.runs]
         self._done_before = self._settled + sum(files.steps_done(run) for run in runs if not files.is_done(run))
