@@ -2,7 +2,7 @@
 # make test    from a fresh clone: set up .venv, run the default tests
 #
 # PYTHON       the interpreter to make .venv with (3.10 or newer)
-# VENV         where the environment lies
+# VENV         where the environment lies; verl's lies beside it, under the same name with -verl
 # TORCH_INDEX  package index to install torch from. Without it pip's own sources decide, which on Linux means a build
 #              with CUDA. Without a GPU: make train TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
@@ -14,12 +14,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
+VENV_VERL := $(VENV)-verl
+READY_VERL := $(VENV_VERL)/.ready
+VERL_TESTS := $(wildcard tests/integrations/test_verl*.py) tests/cli/test_doctor.py
 
-.PHONY: help train test test-slow check lint types imports format bench clean
+.PHONY: help train test test-slow test-verl check lint types imports format bench clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 	@echo "make test-slow  the slower tests: real models and runs of minutes"
+	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
 	@echo "make check      lint, types and import rules"
 	@echo "make bench      the speed benchmarks"
 	@echo "make format     format the code"
@@ -32,6 +36,10 @@ test: $(READY_DEV)
 
 test-slow: $(READY_DEV)
 	$(BIN)/pytest -m slow
+
+# verl brings Ray and much else, so it has an environment of its own. TRL is there too: their numbers are compared.
+test-verl: $(READY_VERL)
+	$(VENV_VERL)/bin/pytest -m "not slow" $(VERL_TESTS)
 
 check: lint types imports
 
@@ -56,25 +64,32 @@ bench: $(READY_DEV)
 	$(BIN)/python benchmarks/diagnose.py
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV_VERL)
 
 # Stamps, so that a second call installs nothing unless the requirements have changed.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(call install,trl$(comma)report)
+	$(call install,$(PIP),.[trl$(,)report])
 	@touch $@
 
 $(READY_DEV): pyproject.toml constraints.txt | $(VENV)/bin/pip
-	$(call install,dev)
+	$(call install,$(PIP),.[dev])
 	@touch $@ $(READY)
 
-$(VENV)/bin/pip:
+$(READY_VERL): pyproject.toml constraints.txt | $(VENV_VERL)/bin/pip
+	$(call install,$(VENV_VERL)/bin/python -m pip --disable-pip-version-check,.[trl$(,)verl$(,)test])
+	@touch $@
+
+$(VENV)/bin/pip $(VENV_VERL)/bin/pip: %/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "gd2po needs Python 3.10 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) \
+	@$(PYTHON) -m venv $* \
 	  || { echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 
-comma := ,
+# A comma that `call` does not take for the end of an argument.
+, := ,
+
+# $(1): pip of an environment, $(2): what to install into it.
 define install
-$(if $(TORCH_INDEX),$(PIP) install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
-$(PIP) install -q -c constraints.txt -e '.[$(1)]'
+$(if $(TORCH_INDEX),$(1) install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
+$(1) install -q -c constraints.txt -e '$(2)'
 endef

@@ -35,3 +35,7 @@ class RunFolderError(GD2POError, FileExistsError):
 
 class DiskFullError(GD2POError, OSError):
     """No space is left to write to."""
+
+
+class OutputWriteError(GD2POError, OSError):
+    """Outputs of an evaluation cannot be written; what was written before is whole."""

@@ -4,13 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
-from gd2po.cli.arguments import ParsedRun, parse_run
+from gd2po.cli.arguments import ParsedRun, parse_run, parse_warm_start
 from gd2po.errors import ConfigError
-from gd2po.recipes import recipe_names, recipe_path, recipe_summary
+from gd2po.recipes import recipe_command, recipe_names, recipe_path, recipe_summary
 
 OUTPUT_DIR = "runs/{recipe}-now"
+
+
+CPU = ["--use_cpu", "--bf16", "false"]
 
 
 def parse(*argv: str) -> ParsedRun:
@@ -107,8 +111,29 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_loads_and_says_its_command_hardware_and_result(name: str) -> None:
-    assert parse("--config", name).recipe == name
+    parse_recipe = {"train": parse_run, "warm-start": parse_warm_start}[recipe_command(name)]
+    assert parse_recipe(["--config", name, *CPU], OUTPUT_DIR).recipe == name
     head = recipe_path(name).read_text()[:600]
     for word in ("Command:", "Hardware:", "Expected:"):
         assert word in head
     assert recipe_summary(name)
+
+
+def test_a_recipe_of_another_command_says_which() -> None:
+    with pytest.raises(ConfigError, match="The recipe 'warm-start' is run by `gd2po warm-start --config warm-start`"):
+        parse("--config", "warm-start")
+    with pytest.raises(ConfigError, match="The recipe 'quickstart' is run by `gd2po train --config quickstart`"):
+        parse_warm_start(["--config", "quickstart"], OUTPUT_DIR)
+
+
+def test_a_wrong_field_of_a_warm_start_names_its_own_help() -> None:
+    with pytest.raises(ConfigError, match="unknown key `filtering`. `gd2po warm-start --help` lists every field"):
+        parse_warm_start(["--filtering", "hard", *CPU], OUTPUT_DIR)
+    with pytest.raises(ConfigError, match="invalid int value: 'many'. `gd2po warm-start --help`"):
+        parse_warm_start(["--max_steps", "many", *CPU], OUTPUT_DIR)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine's GPU computes in bfloat16")
+def test_bfloat16_without_a_gpu_says_what_to_do() -> None:
+    with pytest.raises(ConfigError, match="`bf16` needs a GPU .* On a CPU: --use_cpu --bf16 false"):
+        parse("--config", "tool-calling")

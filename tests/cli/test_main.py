@@ -38,7 +38,7 @@ try:
     main()
 except SystemExit:
     pass
-heavy = {"torch", "transformers", "trl", "pandas", "pyarrow", "datasets", "plotly"} & set(sys.modules)
+heavy = {"torch", "transformers", "trl", "pandas", "pyarrow", "datasets", "plotly", "packaging"} & set(sys.modules)
 sys.exit(f"loaded {heavy}" if heavy else 0)
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)

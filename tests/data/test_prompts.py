@@ -19,6 +19,18 @@ def test_the_schema_of_verl_becomes_prompt_and_answer(tmp_path: Path) -> None:
     assert loaded[0] == {"prompt": [{"role": "user", "content": "hi"}], "answer": ANSWER}
 
 
+def test_the_schema_of_verl_without_references_becomes_prompts(tmp_path: Path) -> None:
+    rows = {
+        "prompt": [[{"role": "user", "content": "hi"}]],
+        "reward_model": [{"style": "model"}],
+        "data_source": ["Alpaca"],
+        "extra_info": [{"index": 0}],
+    }
+    Dataset.from_dict(rows).to_parquet(tmp_path / "rl.parquet")
+    loaded = load_prompts(str(tmp_path / "rl.parquet"))
+    assert loaded[0] == {"prompt": [{"role": "user", "content": "hi"}], "data_source": "Alpaca"}
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "json", "jsonl", "csv"])
 def test_any_column_of_a_file_is_kept_for_the_rewards(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"mine.{suffix}"

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from gd2po.cli.diagnose import diagnose
+from gd2po.cli.evaluate import evaluate
 from gd2po.errors import GD2POError, MissingDependencyError
 
 app = typer.Typer(
@@ -45,7 +46,31 @@ def train(context: typer.Context) -> None:
     raise typer.Exit(train_command(context.args))
 
 
+@app.command(
+    "warm-start",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    options_metavar="[--config RECIPE_OR_PATH] [--any_field VALUE ...]",
+)
+def warm_start(context: typer.Context) -> None:
+    """Teach a policy the output format from demonstrations, before `train`. Arguments as there.
+
+    It is TRL's SFTTrainer with the recipe warm-start. `gd2po warm-start --help` lists every field.
+    """
+    from gd2po.cli.warm_start import warm_start_command
+
+    raise typer.Exit(warm_start_command(context.args))
+
+
 app.command()(diagnose)
+app.add_typer(evaluate, name="evaluate")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is found here to work with (torch, TRL, verl, vLLM ...), whether it loads, and what to do if not."""
+    from gd2po.cli.doctor import run_checks
+
+    raise typer.Exit(run_checks())
 
 
 @app.command(

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import yaml
-from trl import ModelConfig, TrlParser
+from trl import ModelConfig, SFTConfig, TrlParser
 
 from gd2po.errors import ConfigError
 from gd2po.integrations.trl_config import GD2POConfig
-from gd2po.recipes import recipe_path
+from gd2po.recipes import recipe_command, recipe_names, recipe_path
 
 DEFAULT_RECIPE = "quickstart"
+DEFAULT_WARM_START = "warm-start"
 
 _NOT_KEPT = ("hub_token", "push_to_hub_token", "resume_from_checkpoint")
 """Secrets, and what belongs to one invocation rather than to the run."""
@@ -76,6 +77,26 @@ class RunArguments:
             raise ConfigError("`eval_every` needs held-out prompts: set `eval_prompts` to how many.")
 
 
+@dataclass
+class WarmStartArguments:
+    """Which demonstrations to learn from."""
+
+    dataset_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Demonstrations: a Parquet, JSON or CSV file or URL, a folder, or a dataset of the hub, with the "
+            "columns instruction, input and output, or prompt and completion, or messages."
+        },
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub dataset."})
+    dataset_train_split: str = field(default="train", metadata={"help": "Split to train on."})
+    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first so many demonstrations."})
+    gguf_file: str | None = field(
+        default=None,
+        metadata={"help": "File inside the model's folder or repository, for weights in GGUF."},
+    )
+
+
 class RunParser(TrlParser):  # type: ignore[misc]
     """TRL's parser, raising `ConfigError` instead of exiting, and remembering what it parsed."""
 
@@ -83,7 +104,7 @@ class RunParser(TrlParser):  # type: ignore[misc]
 
     def error(self, message: str) -> NoReturn:
         """Argparse's hook for wrong values."""
-        raise ConfigError(f"{message[0].upper()}{message[1:]}. `gd2po train --help` lists every field.")
+        raise ConfigError(f"{message[0].upper()}{message[1:]}. `{self.prog} --help` lists every field.")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Remember the flat values, which the dataclasses no longer hold after their conversions."""
@@ -98,6 +119,19 @@ class ParsedRun:
 
     run: RunArguments
     training: GD2POConfig
+    model: ModelConfig
+    recipe: str
+    """Name of the recipe or path of the file; empty without one."""
+    resolved: dict[str, Any]
+    """Every field by name, as written to the run folder."""
+
+
+@dataclass(frozen=True)
+class ParsedWarmStart:
+    """A warm start as asked for."""
+
+    run: WarmStartArguments
+    training: SFTConfig
     model: ModelConfig
     recipe: str
     """Name of the recipe or path of the file; empty without one."""
@@ -121,22 +155,56 @@ def parse_run(argv: Sequence[str], output_dir: str) -> ParsedRun:
     own_task = any(argument.split("=")[0] in _flags("model_name_or_path", "dataset_name") for argument in argv)
     if config is None and not own_task:
         config = DEFAULT_RECIPE
-    values = _read_yaml(config) if config else {}
+    fields = (RunArguments, GD2POConfig, ModelConfig)
+    (run, training, model), resolved = _parse(argv, config, fields, "train", output_dir)
+    return ParsedRun(run, training, model, config or "", resolved)
+
+
+def parse_warm_start(argv: Sequence[str], output_dir: str) -> ParsedWarmStart:
+    """Arguments of a warm start: the recipe's values under those of the command line; by default the recipe warm-start.
+
+    Args:
+        argv: the command line after `gd2po warm-start`.
+        output_dir: used where neither the recipe nor the command line names one; `{recipe}` in it is filled in.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value.
+    """
+    argv, config = _take_config(list(argv))
+    config = config or DEFAULT_WARM_START
+    fields = (WarmStartArguments, SFTConfig, ModelConfig)
+    (run, training, model), resolved = _parse(argv, config, fields, "warm-start", output_dir)
+    return ParsedWarmStart(run, training, model, config, resolved)
+
+
+def _parse(
+    argv: list[str], config: str | None, fields: tuple[Any, ...], command: str, output_dir: str
+) -> tuple[list[Any], dict[str, Any]]:
+    """The dataclasses of a command, filled in, and all their values by name."""
+    values = _read_yaml(config, command) if config else {}
     stem = recipe_path(config).stem if config else "run"
     values.setdefault("output_dir", output_dir.format(recipe=stem))
 
-    parser = RunParser((RunArguments, GD2POConfig, ModelConfig), allow_abbrev=False, prog="gd2po train")
+    parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
     parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
     known = sorted({action.dest for action in parser._actions} - {"help", "config"})
-    _refuse_unknown([key for key in values if key not in known], known, f"{config}: ")
+    _refuse_unknown([key for key in values if key not in known], known, f"{config}: ", command)
     parser.set_defaults_with_config(**values)
-    *parsed, rest = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
-    _refuse_unknown([item.lstrip("-").split("=")[0] for item in rest if item.startswith("--")], known, "")
+    try:
+        *parsed, rest = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
+    except ValueError as error:
+        if "support bf16" not in str(error):
+            raise
+        raise ConfigError(
+            "`bf16` needs a GPU that computes in bfloat16, and there is none here. On a CPU: --use_cpu --bf16 false. "
+            "On an older GPU: --bf16 false."
+        ) from error
+    unknown = [item.lstrip("-").split("=")[0] for item in rest if item.startswith("--")]
+    _refuse_unknown(unknown, known, "", command)
     if rest:
         raise ConfigError(f"Not understood: {' '.join(rest)}. Options look like --learning_rate 1e-6.")
-    run, training, model = parsed[:3]
     resolved = {key: value for key, value in parser.resolved.items() if key in known and key not in _NOT_KEPT}
-    return ParsedRun(run, training, model, config or "", resolved)
+    return parsed[: len(fields)], resolved
 
 
 def _take_config(argv: list[str]) -> tuple[list[str], str | None]:
@@ -150,9 +218,11 @@ def _take_config(argv: list[str]) -> tuple[list[str], str | None]:
     return rest, parsed.config
 
 
-def _read_yaml(config: str) -> dict[str, Any]:
+def _read_yaml(config: str, command: str) -> dict[str, Any]:
     """The values of a recipe or file."""
     path = recipe_path(config)
+    if config in recipe_names() and recipe_command(config) != command:
+        raise ConfigError(f"The recipe {config!r} is run by `gd2po {recipe_command(config)} --config {config}`.")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
@@ -162,11 +232,11 @@ def _read_yaml(config: str) -> dict[str, Any]:
     return values
 
 
-def _refuse_unknown(keys: list[str], known: list[str], where: str) -> None:
+def _refuse_unknown(keys: list[str], known: list[str], where: str, command: str) -> None:
     """Raise for the first key that is no field, with the nearest one that is."""
     for key in keys:
         nearest = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-        hint = f"Did you mean `{nearest[0]}`?" if nearest else "`gd2po train --help` lists every field."
+        hint = f"Did you mean `{nearest[0]}`?" if nearest else f"`gd2po {command} --help` lists every field."
         raise ConfigError(f"{where}unknown key `{key}`. {hint}")
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import importlib
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 from gd2po.cli.arguments import ParsedRun, RunArguments
 from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
 from gd2po.errors import ConfigError
-from gd2po.rewards import REWARD_FUNCS, configure
+from gd2po.rewards import REWARD_FUNCS, configure, load_reward_func
 
 
 def load_train_prompts(run: RunArguments) -> Any:
@@ -58,27 +54,8 @@ def load_reward_funcs(run: RunArguments) -> list[Any]:
     for name in options:
         if name not in names:
             raise ConfigError(f"`reward_kwargs` names {name!r}, which is not among `reward_funcs`: {', '.join(names)}.")
-    loaded = {name: _reward_func(name) for name in names}
+    loaded = {name: load_reward_func(name) for name in names}
     return [configure(func, **options[name]) if name in options else func for name, func in loaded.items()]
-
-
-def _reward_func(name: str) -> Any:
-    """A built-in reward function, or one by its dotted import path."""
-    if name in REWARD_FUNCS:
-        return REWARD_FUNCS[name]
-    module_name, _, attribute = name.rpartition(".")
-    if not module_name:
-        nearest = difflib.get_close_matches(name, REWARD_FUNCS, n=1)
-        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Built in are: {', '.join(REWARD_FUNCS)}."
-        raise ConfigError(
-            f"There is no reward {name!r}. {hint} Your own go by their import path: my_module.my_function."
-        )
-    if str(Path.cwd()) not in sys.path:  # as TRL does: a file beside you needs no installation
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"Reward {name!r} cannot be imported: {error}.") from error
 
 
 def model_path(parsed: ParsedRun) -> str:
@@ -111,7 +88,7 @@ def load_model(path: str, parsed: ParsedRun) -> Any:
     if "gguf_file" not in kwargs:
         parsed.training.model_init_kwargs = kwargs
         return path
-    if parsed.training.beta != 0.0 and not parsed.model.use_peft:
+    if getattr(parsed.training, "beta", 0.0) != 0.0 and not parsed.model.use_peft:
         raise ConfigError(
             "`beta` needs the reference model, which TRL cannot read out of a GGUF file: set beta to 0, use LoRA "
             "(--use_peft), or save the model as safetensors first and leave `gguf_file` out."

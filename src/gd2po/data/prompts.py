@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,8 @@ def load_prompts(source: str, split: str = "train", *, config: str | None = None
 
     Args:
         source: `builtin:toolcalls`; path or URL of a Parquet, JSON, JSON lines or CSV file; a folder; or a hub id.
-            verl's RL schema (columns `prompt` and `reward_model`) becomes `prompt` and `answer` by `load_rlla`.
+            verl's RL schema (columns `prompt` and `reward_model`) becomes `prompt` and `answer` by `load_rlla`, and
+            where it holds no reference answers, as for reward models, `prompt` and `data_source`.
         split: which part; a file or URL is one part.
         config: configuration of a hub dataset.
         size: at most so many rows, the first ones; None for all.
@@ -68,7 +70,11 @@ def load_prompts(source: str, split: str = "train", *, config: str | None = None
     dataset = _load(source, split, config)
     columns = dataset.column_names
     if "reward_model" in columns and "prompt" in columns and "answer" not in columns:
-        dataset = load_rlla(source, split)
+        reward_model = dataset.features["reward_model"]
+        if isinstance(reward_model, Mapping) and "ground_truth" not in reward_model:
+            dataset = dataset.select_columns([name for name in columns if name in ("prompt", "data_source")])
+        else:
+            dataset = load_rlla(source, split)
     return dataset if size is None else dataset.select(range(min(size, len(dataset))))
 
 

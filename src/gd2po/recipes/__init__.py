@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 from gd2po.errors import ConfigError
@@ -49,3 +50,16 @@ def recipe_summary(name: str) -> str:
         True
     """
     return recipe_path(name).read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+
+
+def recipe_command(name: str) -> str:
+    """The command of gd2po that a packaged recipe is for, as the line `Command:` of its file says.
+
+    Example:
+        >>> recipe_command("quickstart"), recipe_command("warm-start")
+        ('train', 'warm-start')
+    """
+    found = re.search(r"^# Command:\s+gd2po (\S+)", recipe_path(name).read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise ConfigError(f"The recipe {name!r} has no line `# Command:   gd2po ...`, which says how it is run.")
+    return found[1]

@@ -4,7 +4,8 @@ from gd2po.rewards.checks import RewardFunctionReport, RewardFunctionWarning, ch
 from gd2po.rewards.completions import completion_texts
 from gd2po.rewards.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.protocol import Completion, Message, RewardFunc
-from gd2po.rewards.registry import REWARD_FUNCS, TOOL_CALL_REWARDS, callable_name, configure
+from gd2po.rewards.registry import REWARD_FUNCS, TOOL_CALL_REWARDS, callable_name, configure, load_reward_func
+from gd2po.rewards.reward_model import RewardModel
 from gd2po.rewards.scores import validate_scores
 from gd2po.rewards.tool_call_text import parse_tool_calls
 from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
@@ -17,10 +18,12 @@ __all__ = [
     "RewardFunc",
     "RewardFunctionReport",
     "RewardFunctionWarning",
+    "RewardModel",
     "callable_name",
     "check_reward_func",
     "completion_texts",
     "configure",
+    "load_reward_func",
     "noisy_grader_a",
     "noisy_grader_b",
     "parse_tool_calls",

@@ -1,12 +1,15 @@
-"""Names of the built-in reward functions for recipes, and how to bind their options."""
+"""Reward functions by name, as recipes and command lines write them, and how to bind their options."""
 
 import difflib
 import functools
+import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
-from gd2po.errors import InvalidInputError
+from gd2po.errors import ConfigError, InvalidInputError
 from gd2po.rewards.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
 
@@ -21,6 +24,37 @@ REWARD_FUNCS: Final[dict[str, Callable[..., Any]]] = {
 
 TOOL_CALL_REWARDS: Final = frozenset({"tool_call_correctness", "noisy_grader_a", "noisy_grader_b"})
 """Those of them that compare tool calls with a reference: where one is used, exactly right calls can be counted."""
+
+
+def load_reward_func(name: str) -> Callable[..., Any]:
+    """A built-in reward function by its name, or any other by its import path.
+
+    Args:
+        name: One of `REWARD_FUNCS`, or `my_module.my_function`. The working directory is looked in too.
+
+    Raises:
+        ConfigError: There is no such function.
+
+    Example:
+        >>> load_reward_func("think_length").__name__
+        'think_length'
+    """
+    if name in REWARD_FUNCS:
+        return REWARD_FUNCS[name]
+    module_name, _, attribute = name.rpartition(".")
+    if not module_name:
+        nearest = difflib.get_close_matches(name, REWARD_FUNCS, n=1)
+        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Built in are: {', '.join(REWARD_FUNCS)}."
+        raise ConfigError(
+            f"There is no reward {name!r}. {hint} Your own go by their import path: my_module.my_function."
+        )
+    if str(Path.cwd()) not in sys.path:  # as TRL does: a file beside you needs no installation
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"Reward {name!r} cannot be imported: {error}.") from error
+    return found
 
 
 def configure(reward_func: Callable[..., Any], **options: Any) -> functools.partial[Any]:

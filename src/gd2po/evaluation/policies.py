@@ -1,0 +1,108 @@
+"""Policies by path or hub id, behind transformers or vLLM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from gd2po.errors import ConfigError, DataFormatError, InvalidInputError, MissingDependencyError
+from gd2po.evaluation.generation import Policy, TransformersPolicy
+
+BACKENDS: Final = ("transformers", "vllm")
+
+
+class VllmPolicy:
+    """A model served by vLLM in this process, as a `Policy`; greedy.
+
+    Args:
+        engine: a `vllm.LLM`.
+        sampling: makes vLLM's `SamplingParams` from keywords.
+    """
+
+    def __init__(self, engine: Any, sampling: Any) -> None:
+        self.engine = engine
+        self.tokenizer = engine.get_tokenizer()
+        self.context: int | None = engine.llm_engine.model_config.max_model_len
+        self._sampling = sampling
+
+    def complete(self, prompts: Sequence[list[int]], max_new_tokens: int) -> list[str]:
+        """The completions of one batch; vLLM schedules it as its memory allows."""
+        requests = [{"prompt_token_ids": ids} for ids in prompts]
+        options = self._sampling(temperature=0.0, max_tokens=max_new_tokens, skip_special_tokens=True)
+        return [result.outputs[0].text for result in self.engine.generate(requests, options, use_tqdm=False)]
+
+
+def load_policy(
+    model: str,
+    *,
+    backend: str = "transformers",
+    gguf_file: str | None = None,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str | None = None,
+    trust_remote_code: bool = False,
+) -> Policy:
+    """The model with its tokenizer, ready to generate.
+
+    Args:
+        model: folder or hub id of a causal language model.
+        backend: "transformers", or "vllm" for a GPU with vLLM installed.
+        gguf_file: file in that folder, for weights in GGUF (transformers only).
+        revision: branch, tag or commit of a hub id.
+        dtype: "auto" for that of the checkpoint, or "float32", "bfloat16", "float16".
+        device: such as "cuda:1" or "cpu"; None for the first GPU, or the CPU without one (transformers only).
+        trust_remote_code: run code that comes with the model.
+
+    Raises:
+        InvalidInputError: an unknown backend, or an option that it does not have.
+        MissingDependencyError: the backend is not installed.
+        ConfigError: the model cannot be loaded.
+        DataFormatError: the tokenizer knows neither a pad nor an end token.
+    """
+    if backend not in BACKENDS:
+        raise InvalidInputError(f"`backend` must be 'transformers' or 'vllm', got {backend!r}.")
+    if backend == "vllm":
+        if gguf_file is not None or device is not None:
+            option = "gguf_file" if gguf_file is not None else "device"
+            raise InvalidInputError(f"`{option}` goes with the backend transformers only. Leave it out for vllm.")
+        return _load_vllm(model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
+    return _load_transformers(
+        model,
+        device=device,
+        dtype=dtype,
+        common={"revision": revision, "trust_remote_code": trust_remote_code}
+        | ({"gguf_file": gguf_file} if gguf_file is not None else {}),
+    )
+
+
+def _load_transformers(model: str, *, device: str | None, dtype: str, common: dict[str, Any]) -> TransformersPolicy:
+    try:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+    except ImportError as error:
+        raise MissingDependencyError(f"Evaluation needs {error.name}: pip install 'gd2po[trl]'.") from error
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, **common)
+        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **common)
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(
+            f"`model`: cannot load {model!r}: {error} Give the folder or the hub id of a causal language model."
+        ) from error
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise DataFormatError(f"The tokenizer of {model} has neither a pad nor an end token. Set one of them.")
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked: any token will do
+    loaded.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return TransformersPolicy(loaded, tokenizer)
+
+
+def _load_vllm(model: str, *, revision: str | None, dtype: str, trust_remote_code: bool) -> VllmPolicy:
+    try:
+        from vllm import LLM, SamplingParams  # type: ignore[import-not-found,unused-ignore]
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"`--backend vllm` needs vLLM ({error}): pip install vllm, best into an environment of its own. Or leave "
+            "the option out: transformers gives the same outputs, slower."
+        ) from error
+    engine = LLM(model=model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code, seed=0)
+    return VllmPolicy(engine, SamplingParams)

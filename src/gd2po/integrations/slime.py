@@ -1,0 +1,167 @@
+"""slime: `--custom-reward-post-process-path gd2po.integrations.slime.post_process_rewards`.
+
+slime hands the function all samples of a rollout step and uses what comes back as advantages, with the estimators that
+spread one value over a sample's tokens. The settings are the mapping `gd2po` in the YAML file of
+`--custom-config-path`, whose keys slime sets on its `args`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gd2po.core import AdvantageResult
+from gd2po.errors import ConfigError, InvalidInputError
+from gd2po.integrations.components import MethodSettings, matrix_of_samples, number_groups
+
+ESTIMATORS = ("grpo", "gspo", "cispo")
+"""slime's estimators whose advantage of a token is the reward of its sample."""
+
+
+def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float], list[float]]:
+    """Raw rewards and advantages of slime's samples.
+
+    Args:
+        args: slime's arguments, with `gd2po`: a mapping of `reward_keys` and any options of `gd2po_advantages`.
+        samples: S samples of whole groups. `sample.reward` is a mapping from component to score, None where one does
+            not apply. Samples with the same `rollout_id` are parts of one rollout: they carry the same components,
+            count once, and share its advantage.
+
+    Returns:
+        S raw rewards, for slime's logs: component `args.reward_key`, or without it the weighted sum of the components
+        that apply. S advantages.
+
+    Raises:
+        ConfigError: the settings of gd2po are wrong, or slime's undo or replace what is computed here.
+        InvalidInputError: a group is not whole, or samples of one rollout carry different rewards.
+        RewardFunctionError: a sample lacks a component, or a score is not a finite number.
+
+    Source: slime, "Reward Post-Processing" in its customization guide.
+    """
+    batch = _batch(args, samples)
+    advantages = batch.result.advantages[batch.rollout_of_sample]
+    return _raw_rewards(args, samples, batch), advantages.tolist()
+
+
+def conflict_metrics(args: Any, samples: Sequence[Any]) -> dict[str, float]:
+    """What a function for `--custom-rollout-log-function-path` can log of a step: docs/metrics.md.
+
+    Args:
+        args: as in `post_process_rewards`.
+        samples: as in `post_process_rewards`.
+    """
+    batch = _batch(args, samples)
+    return batch.settings.metrics(batch.rewards, batch.group_ids, batch.result)
+
+
+@dataclass(frozen=True, eq=False)
+class _Batch:
+    """S samples as N rollouts with K rewards."""
+
+    settings: MethodSettings
+    rewards: Tensor
+    """(N, K)"""
+    group_ids: Tensor
+    """(N,)"""
+    rollout_of_sample: Tensor
+    """(S,)"""
+    result: AdvantageResult
+
+
+def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
+    settings = _settings(args)
+    if not samples or isinstance(samples[0], Sequence):
+        raise InvalidInputError(
+            f"`samples` must be a flat list of slime's samples: got {'a nested list' if samples else 'none'}."
+        )
+    names = [f"Sample {sample.index} of group {sample.group_index}" for sample in samples]
+    for sample, name in zip(samples, names, strict=True):
+        if sample.group_index is None:
+            raise InvalidInputError(f"{name} has no `group_index`: it tells which rollouts share a prompt.")
+    rewards = matrix_of_samples([sample.reward for sample in samples], names, settings.reward_keys)
+    rollout_of_sample = number_groups(_rollout(sample, row) for row, sample in enumerate(samples))
+    first = [int((rollout_of_sample == rollout).nonzero()[0]) for rollout in range(int(rollout_of_sample.max()) + 1)]
+    _check_parts(rewards, rollout_of_sample, first, names)
+
+    group_ids = number_groups(samples[row].group_index for row in first)
+    _check_groups(args, group_ids, [samples[row].group_index for row in first])
+    tokens = torch.tensor([_tokens(sample) for sample in samples])
+    token_counts = torch.zeros(len(first), dtype=torch.int64).index_add(0, rollout_of_sample, tokens)
+    result = settings.advantages(rewards[first], group_ids, token_counts)
+    return _Batch(settings, rewards[first], group_ids, rollout_of_sample, result)
+
+
+def _settings(args: Any) -> MethodSettings:
+    """The settings of gd2po, and that nothing in slime's undoes them."""
+    if args.advantage_estimator not in ESTIMATORS:
+        raise ConfigError(
+            f"`--advantage-estimator` must be one of {', '.join(ESTIMATORS)}, which use what this function returns as "
+            f"advantages: got {args.advantage_estimator!r}."
+        )
+    if args.normalize_advantages:
+        raise ConfigError(
+            "`--normalize-advantages` would whiten the advantages again, dropped rollouts included: leave it out and "
+            "choose `whitening` in the section `gd2po`."
+        )
+    if args.n_samples_per_prompt < 2:
+        raise ConfigError(
+            "`--n-samples-per-prompt` must be at least 2 for gd2po, which compares the rollouts of one prompt: got "
+            f"{args.n_samples_per_prompt}."
+        )
+    return MethodSettings.from_mapping(getattr(args, "gd2po", None), "gd2po")
+
+
+def _rollout(sample: Any, row: int) -> tuple[Any, Any]:
+    """What is equal for the parts of one rollout: as in slime, `rollout_id`, or without it the sample's own index."""
+    rollout = getattr(sample, "rollout_id", None)
+    if rollout is None:
+        rollout = sample.index
+    return sample.group_index, ("row", row) if rollout is None else rollout
+
+
+def _tokens(sample: Any) -> int:
+    """Tokens of a sample that carry loss."""
+    if getattr(sample, "remove_sample", False):  # slime empties its mask afterwards
+        return 0
+    return int(sample.response_length if sample.loss_mask is None else sum(sample.loss_mask))
+
+
+def _check_parts(rewards: Tensor, rollout_of_sample: Tensor, first: list[int], names: list[str]) -> None:
+    """Raise where parts of one rollout carry different rewards."""
+    expected = rewards[first][rollout_of_sample]
+    differs = ((rewards != expected) & ~(rewards.isnan() & expected.isnan())).any(1)
+    if bool(differs.any()):
+        row = int(differs.nonzero()[0])
+        raise InvalidInputError(
+            f"{names[row]} and {names[first[int(rollout_of_sample[row])]]} are parts of one rollout and carry "
+            "different rewards. Give every part the rewards of the whole rollout, not a share of them."
+        )
+
+
+def _check_groups(args: Any, group_ids: Tensor, indices: list[Any]) -> None:
+    """Raise where rollouts of a group are missing."""
+    sizes = group_ids.bincount()
+    if int(sizes.min()) < args.n_samples_per_prompt:
+        group = indices[group_ids.tolist().index(int(sizes.argmin()))]
+        raise InvalidInputError(
+            f"Group {group} has {int(sizes.min())} of its {args.n_samples_per_prompt} rollouts in this batch. A group "
+            "must not be spread over several batches or cut: make --rollout-batch-size x --n-samples-per-prompt a "
+            "multiple of --global-batch-size, and let a custom rollout keep failed samples, with `remove_sample` set."
+        )
+
+
+def _raw_rewards(args: Any, samples: Sequence[Any], batch: _Batch) -> list[float]:
+    """One number per sample, for slime's logs."""
+    key = getattr(args, "reward_key", None)
+    if key:
+        names = [f"Sample {sample.index} of group {sample.group_index}" for sample in samples]
+        raw: list[float] = matrix_of_samples([sample.reward for sample in samples], names, [key])[:, 0].tolist()
+        return raw
+    given = batch.settings.options.get("reward_weights")
+    weights = torch.ones(batch.rewards.shape[1]) if given is None else torch.tensor(given)
+    per_rollout: list[float] = (batch.rewards * weights).nansum(1)[batch.rollout_of_sample].tolist()
+    return per_rollout

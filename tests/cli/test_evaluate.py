@@ -1,0 +1,279 @@
+"""`gd2po evaluate` from its command line to its files, on the built-in policy and small reward models."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset
+from typer.testing import CliRunner, Result
+
+from gd2po.cli import app
+from gd2po.cli.evaluate import parse_levels, parse_reward_models
+from gd2po.data.toolcalls import toolcall_examples
+from gd2po.errors import ConfigError, DataFormatError
+from gd2po.evaluation.generation import TransformersPolicy
+from gd2po.evaluation.safety import summarise_rewards
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "rewards"))
+from reward_checkpoints import save_classifier, save_score_head
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def done(*arguments: str | Path) -> str:
+    result = evaluate(*arguments)
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def refused(*arguments: str | Path) -> BaseException:
+    result = evaluate(*arguments)
+    assert result.exception is not None
+    return result.exception
+
+
+@pytest.fixture(scope="module")
+def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two levels of API-Bank's form, with prompts that the built-in policy knows how to answer."""
+    folder = tmp_path_factory.mktemp("api_bank")
+    examples = [example for example, _ in zip(toolcall_examples("test", seed=3), range(40), strict=False)]
+    rows = [
+        {**{message["role"]: message["content"] for message in example.prompt}, "answer": [example.calls[0].as_json()]}
+        for example in examples
+        if len(example.calls) == 1
+    ]
+    (folder / "level-1-api_processed.json").write_text(json.dumps(rows[:6]))
+    (folder / "level-2-api_processed.json").write_text(json.dumps(rows[6:10]))
+    return folder
+
+
+def api_bank(levels: Path, out: Path, *more: str) -> list[Any]:
+    model = ("--model", "builtin:toolcalls", "--device", "cpu", "--max-new-tokens", "64", "--batch-size", "4")
+    return ["api-bank", "--data", levels, "--levels", "1,2", "--out", out, *model, *more]
+
+
+@pytest.fixture(scope="module")
+def whole(levels: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    out = tmp_path_factory.mktemp("whole")
+    return out, done(*api_bank(levels, out))
+
+
+def test_an_evaluation_ends_with_a_table_and_every_output_as_json(whole: tuple[Path, str]) -> None:
+    out, printed = whole
+    assert "API-Bank" in printed
+    for word in ("accuracy", "format", "length", "level 1", "level 2", "overall"):
+        assert word in printed
+    scores = json.loads((out / "scores.json").read_text())
+    assert scores["settings"]["model"] == "builtin:toolcalls"
+    assert [scores["scores"][part]["num_outputs"] for part in ("level 1", "level 2", "overall")] == [6, 4, 10]
+    assert len(scores["outputs"]) == 10
+    assert sum(output["correct"] for output in scores["outputs"]) == 10 * scores["scores"]["overall"]["accuracy"]
+    assert 0 < scores["scores"]["overall"]["accuracy"] < 1
+    assert all(output["raw_output"].startswith("<think>") for output in scores["outputs"])
+
+
+def test_an_evaluation_that_was_stopped_goes_on_and_ends_the_same(
+    levels: Path, whole: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete, left = TransformersPolicy.complete, iter(range(2))
+
+    def interrupted(self: Any, *arguments: Any) -> list[str]:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return complete(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransformersPolicy, "complete", interrupted)
+        result = evaluate(*api_bank(levels, tmp_path))
+    assert result.exit_code == 130
+    assert "Stopped. 8 of 10 are saved; the same command goes on" in result.output
+    assert "8 of 10 outputs are in" in done(*api_bank(levels, tmp_path))
+    assert (tmp_path / "scores.json").read_text() == (whole[0] / "scores.json").read_text()
+
+
+def test_a_finished_evaluation_loads_no_model_again(
+    levels: Path, whole: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gd2po.evaluation.policies.load_policy", lambda *args, **kwargs: pytest.fail("loaded"))
+    assert "10 of 10 outputs are in" in done(*api_bank(levels, whole[0]))
+
+
+def test_outputs_of_other_settings_are_not_mixed(levels: Path, whole: tuple[Path, str]) -> None:
+    error = refused(*api_bank(levels, whole[0], "--max-new-tokens", "65"))
+    assert isinstance(error, ConfigError)
+    assert "`max_new_tokens` was 64, now 65" in str(error)
+    assert "`prompts` was" in str(refused(*api_bank(levels, whole[0], "--limit", "2")))
+
+
+def test_a_completion_ends_where_the_context_does(levels: Path, tmp_path: Path) -> None:
+    printed = done(*api_bank(levels, tmp_path, "--max-new-tokens", "4096", "--limit", "1"))
+    assert "Completions end after" in printed
+    assert "the model's context has 1024" in printed
+
+
+@pytest.mark.parametrize("form", ["own", "list", "published"])
+def test_outputs_made_elsewhere_are_scored(levels: Path, tmp_path: Path, form: str) -> None:
+    rows = json.loads((levels / "level-1-api_processed.json").read_text())
+    right = f"<think> t </think>\n<tool_call>\n{json.dumps(rows[1]['answer'][0])}\n</tool_call>"
+    texts = {0: "nothing", 1: right}
+    file = tmp_path / "outputs.json"
+    if form == "own":
+        file.write_text("".join(json.dumps({"key": f"1/{n}", "raw_output": text}) + "\n" for n, text in texts.items()))
+    elif form == "list":
+        file.write_text(json.dumps([{"level": 1, "index": n, "raw_output": text} for n, text in texts.items()]))
+    else:
+        file.write_text(json.dumps({f"Level1_{n}": {"raw_output": text} for n, text in texts.items()}))
+    printed = done("api-bank", "--data", levels, "--levels", "1", "--outputs", file)
+    assert "50.00 %" in printed
+    assert "4 of 6 prompts have no output in the file" in printed
+    done("api-bank", "--data", levels, "--levels", "1", "--outputs", file, "--out", tmp_path / "scored")
+    scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
+    assert scores["scores"]["overall"] == {"num_outputs": 2, "accuracy": 0.5, "format": 0.5, "length": 0.0}
+    assert scores["settings"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"key": "1/77", "raw_output": ""}', "line 1: there is no prompt '1/77' among the 6"),
+        ('{"key": "1/0", "raw_output": ""}\n{"level": 1, "index": 0, "raw_output": ""}', "line 2: there is a second"),
+        ('{"key": "1/0"}\n{}', "line 1: needs the text `raw_output`"),
+        ('{"raw_output": ""}', "line 1: needs the text `raw_output`, and `key`"),
+        ("[1]", "entry 0: must be an object with `raw_output`, got int"),
+        ('{"key": "1/0", "raw_output": ""}\n{', "line 2 is not JSON"),
+        ("[]", "holds no output"),
+        ("", "holds no output"),
+    ],
+)
+def test_a_file_of_outputs_of_another_form_is_named(levels: Path, tmp_path: Path, content: str, message: str) -> None:
+    file = tmp_path / "outputs.jsonl"
+    file.write_text(content)
+    error = refused("api-bank", "--data", levels, "--levels", "1", "--outputs", file)
+    assert isinstance(error, DataFormatError)
+    assert message in str(error)
+
+
+def test_a_model_or_outputs_have_to_be_given(levels: Path, tmp_path: Path) -> None:
+    assert "Give either `--model`" in str(refused("api-bank", "--data", levels))
+    both = refused("api-bank", "--data", levels, "--model", "m", "--outputs", "o")
+    assert "Give either `--model`" in str(both)
+    assert "cannot read" in str(refused("api-bank", "--data", levels, "--levels", "1", "--outputs", tmp_path / "no"))
+    assert "there is no file" in str(refused("api-bank", "--data", tmp_path, "--model", "builtin:toolcalls"))
+
+
+def test_the_built_in_task_is_scored(tmp_path: Path) -> None:
+    arguments = ["toolcalls", "--model", "builtin:toolcalls", "--size", "12", "--device", "cpu", "--out", tmp_path]
+    printed = done(*arguments)
+    assert "exact_call_accuracy" in printed
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    exact = sum(output["exact"] for output in scores["outputs"])
+    assert scores["scores"]["exact_call_accuracy"] == pytest.approx(exact / 12)
+    assert set(scores["scores"]) >= {"tool_call_correctness", "tool_call_format", "think_length"}
+    rescored = done("toolcalls", "--size", "12", "--outputs", tmp_path / "outputs.jsonl")
+    assert f"{exact / 12:.4f}" in rescored
+
+
+# --- safety ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def safety_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("safety")
+    for name, source in (("alpaca_test", "Stanford Alpaca"), ("pku_test", "PKU")):
+        prompts = [[{"role": "user", "content": f"{name} question {n} " * (n + 1)}] for n in range(3)]
+        rows = {"prompt": prompts, "data_source": [source] * 3, "reward_model": [{"style": "model"}] * 3}
+        Dataset.from_dict(rows).to_parquet(folder / f"{name}.parquet")
+    Dataset.from_dict({"prompt": ["not for evaluation"]}).to_parquet(folder / "alpaca_train.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reward_models(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("rewards")
+    save_score_head(folder / "rm")
+    save_classifier(folder / "cm")
+    return f"useful={folder / 'rm'},harmless={folder / 'cm'}"
+
+
+def safety(data: Path, rewards: str, out: Path, *more: str) -> list[Any]:
+    model = ("--model", "builtin:toolcalls", "--device", "cpu", "--max-new-tokens", "8")
+    return ["safety", "--data", data, "--reward-models", rewards, "--out", out, *model, *more]
+
+
+def test_safety_is_the_mean_of_each_reward_per_data_set(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
+    printed = done(*safety(safety_data, reward_models, tmp_path / "one"))
+    scores = json.loads((tmp_path / "one" / "scores.json").read_text())
+    assert list(scores["scores"]) == ["Stanford Alpaca", "PKU"]
+    for name, part in scores["scores"].items():
+        mine = [output for output in scores["outputs"] if output["dataset"] == name]
+        assert part["num_outputs"] == len(mine) == 3
+        for reward in ("useful", "harmless"):
+            mean = sum(output[reward] for output in mine) / 3
+            assert part["means"][reward] == pytest.approx(mean)
+            assert f"{mean:.4f}" in printed
+        assert part["total"] == pytest.approx(sum(part["means"].values()))
+    done(*safety(safety_data, reward_models, tmp_path / "two"))
+    assert json.loads((tmp_path / "two" / "scores.json").read_text()) == scores
+
+
+def test_scores_of_reward_models_are_kept_and_gone_on_with(
+    safety_data: Path, reward_models: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done(*safety(safety_data, reward_models, tmp_path))
+    first = (tmp_path / "scores.json").read_text()
+    file = tmp_path / "reward-harmless.jsonl"
+    file.write_text("".join(line + "\n" for line in file.read_text().splitlines()[:2]))
+    loaded: list[str] = []
+    from gd2po.rewards import RewardModel
+
+    def spy(model: str, **options: Any) -> RewardModel:
+        loaded.append(Path(model).name)
+        return RewardModel(model, **options)
+
+    monkeypatch.setattr("gd2po.evaluation.safety.RewardModel", spy)
+    done(*safety(safety_data, reward_models, tmp_path))
+    assert loaded == ["cm"]
+    again = json.loads((tmp_path / "scores.json").read_text())
+    expected = json.loads(first)
+    for name, part in expected["scores"].items():
+        assert again["scores"][name]["means"] == pytest.approx(part["means"], rel=1e-5)
+
+
+def test_long_prompts_are_cut_on_the_left(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
+    done(*safety(safety_data, reward_models, tmp_path, "--max-prompt-tokens", "4"))
+    outputs = json.loads((tmp_path / "scores.json").read_text())["outputs"]
+    assert len({output["raw_output"] for output in outputs}) == 1  # all that is left of each prompt is the turn's start
+
+
+def test_wrong_reward_models_and_data_are_named(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
+    assert parse_reward_models("org/rm, cost=c") == {"rm": "org/rm", "cost": "c"}
+    for text, message in {"": "needs name=model", "a=": "needs name=model", "a=x,a=y": "'a' is taken"}.items():
+        with pytest.raises(ConfigError, match=message):
+            parse_reward_models(text)
+    with pytest.raises(ConfigError, match="needs numbers with commas"):
+        parse_levels("1;2")
+    assert "no folder with test files" in str(refused(*safety(tmp_path / "none", reward_models, tmp_path / "o")))
+    save_classifier(tmp_path / "labels", num_labels=2)
+    error = refused(*safety(safety_data, f"x={tmp_path / 'labels'}", tmp_path / "o", "--limit", "1"))
+    assert "needs one label, and its configuration has 2" in str(error)
+    with pytest.raises(ValueError, match="needs one score per completion: expected 2, got 1"):
+        summarise_rewards(["a", "b"], {"r": [1.0]})
+
+
+@pytest.mark.skipif("GD2PO_DATA" not in os.environ, reason="GD2PO_DATA does not name the folder of the real data")
+def test_the_real_prompts_of_the_safety_evaluation_load() -> None:
+    from gd2po.data.safety import load_safety_prompts
+
+    prompts = load_safety_prompts(Path(os.environ["GD2PO_DATA"]) / "safe_alignment", limit=20)
+    counts: dict[str, int] = {}
+    for prompt in prompts:
+        counts[prompt.dataset] = counts.get(prompt.dataset, 0) + 1
+    assert counts == {"Stanford Alpaca": 20, "Anthropic/hh-rlhf": 20, "PKU-Alignment/PKU-SafeRLHF": 20}

@@ -1,0 +1,67 @@
+"""Real parts of verl for tests: its configuration, batches and queue. Skips the module where verl is not installed."""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+if find_spec("verl") is None:
+    pytest.skip("verl is not installed here; `make test-verl` runs these tests", allow_module_level=True)
+
+os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"  # Ray warns of a change to come otherwise
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # verl warns of every engine that is not installed
+    import verl.trainer.ppo.v1  # noqa: F401
+    from hydra import compose, initialize_config_module
+    from verl import DataProto
+
+KEYS = ["correctness", "format", "length"]
+
+
+@functools.cache  # composing takes a third of a second
+def verl_config(*overrides: str) -> Any:
+    """verl's own default configuration with what a user writes on the command line. Not to be changed."""
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        return compose("ppo_trainer", overrides=list(overrides))
+
+
+def gd2po_config(*options: str, keys: list[str] | None = None, n: int = 4) -> Any:
+    """The configuration of a gd2po run; options as `filtering=hard`."""
+    return verl_config(
+        "algorithm.adv_estimator=gd2po",
+        f"+algorithm.gd2po.reward_keys=[{','.join(keys or KEYS)}]",
+        f"actor_rollout_ref.rollout.n={n}",
+        *(f"+algorithm.gd2po.{option}" for option in options),
+    )
+
+
+def data_proto(rewards: Any, uids: Any, token_counts: Any, keys: list[str] | None = None) -> DataProto:
+    """A batch as the legacy trainer has it before it computes advantages."""
+    rewards, token_counts = np.asarray(rewards, dtype=float), torch.as_tensor(token_counts)
+    width = int(token_counts.max())
+    scores = torch.zeros(len(rewards), width)
+    return DataProto.from_dict(
+        tensors={
+            "response_mask": (torch.arange(width) < token_counts[:, None]).to(torch.int64),
+            "token_level_rewards": scores,
+            "token_level_scores": scores,
+        },
+        non_tensors={
+            "uid": np.array([str(uid) for uid in uids], dtype=object),
+            **{key: rewards[:, k] for k, key in enumerate(keys or KEYS[: rewards.shape[1]])},
+        },
+    )
+
+
+def per_rollout(advantages: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The one value that every token of a row has, after a look that it is one and that other positions have none."""
+    largest = (advantages * mask).sum(1) / mask.sum(1).clamp(min=1)
+    torch.testing.assert_close(advantages, (largest[:, None] * mask).to(advantages.dtype))
+    return largest
