@@ -96,6 +96,13 @@ def test_evaluations_in_between_change_nothing_else(run_folder: Path, tmp_path: 
     assert {"step": 2, **summary["held_out"]["after"]} == lines[2]
 
 
+def test_a_finished_run_takes_no_step_more(run_folder: Path) -> None:
+    arguments = ["--config", str(run_folder / "config.yaml"), "--resume_from_checkpoint", f"{run_folder}/checkpoint-2"]
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        train_command(arguments)
+    assert not (run_folder / "rollouts/step_000003.parquet").exists()
+
+
 def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
     with pytest.raises(RunFolderError, match="is not empty, and may hold another run"):
         train_command([*SMALL, "--output_dir", str(run_folder)])

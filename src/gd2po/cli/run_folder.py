@@ -47,6 +47,27 @@ def open_run_folder(output_dir: str, resume_from: str | None) -> Path:
     return folder
 
 
+def require_steps_left(resume_from: str | None, max_steps: int) -> None:
+    """Raise if the checkpoint is the run's last: transformers would train a step too many.
+
+    Args:
+        resume_from: checkpoint folder, or None.
+        max_steps: of the run; below 1 where epochs say how long it is.
+
+    Raises:
+        ConfigError: there is nothing left to train.
+    """
+    state = Path(resume_from or "") / "trainer_state.json"
+    if resume_from is None or max_steps < 1 or not state.is_file():
+        return
+    step = json.loads(state.read_text(encoding="utf-8"))["global_step"]
+    if step >= max_steps:
+        raise ConfigError(
+            f"{resume_from} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left to train. "
+            "It holds the trained policy. To train on, raise --max_steps."
+        )
+
+
 def write_config(folder: Path, resolved: dict[str, Any], name: str = CONFIG) -> None:
     """Write every field of the run, readable by `--config`."""
     text = yaml.safe_dump(_plain(resolved), sort_keys=True, allow_unicode=True)

@@ -18,7 +18,7 @@ from gd2po.cli import setup
 from gd2po.cli.arguments import ParsedRun, parse_run
 from gd2po.cli.held_out import EvaluateEvery, HeldOutEvaluation
 from gd2po.cli.progress import RewardProgress, StopOnInterrupt, Stopwatch
-from gd2po.cli.run_folder import open_run_folder, write_config, write_summary
+from gd2po.cli.run_folder import open_run_folder, require_steps_left, write_config, write_summary
 from gd2po.cli.summary import print_summary
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, GD2POError
@@ -39,6 +39,7 @@ def train_command(argv: Sequence[str]) -> int:
     train_dataset = setup.load_train_prompts(run)
     held_out = setup.load_held_out_prompts(run)
     folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
+    require_steps_left(training.resume_from_checkpoint, training.max_steps)
 
     trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
     console = Console(quiet=not trainer.accelerator.is_main_process)
