@@ -8,6 +8,7 @@ from typing import Any
 from gd2po.cli.arguments import ParsedRun, RunArguments
 from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
 from gd2po.errors import ConfigError
+from gd2po.evaluation import policies
 from gd2po.rewards import REWARD_FUNCS, configure, load_reward_func
 
 
@@ -104,10 +105,8 @@ def load_model(path: str, parsed: ParsedRun) -> Any:
 
 def load_tokenizer(path: str, parsed: ParsedRun) -> Any:
     """The tokenizer as TRL loads it, except that TRL cannot read one out of a GGUF file."""
-    from transformers import AutoTokenizer
-
     kwargs = model_init_kwargs(parsed)
-    return AutoTokenizer.from_pretrained(
+    return policies.load_tokenizer(
         path,
         revision=kwargs["revision"],
         padding_side="left",

@@ -75,14 +75,39 @@ def load_policy(
     )
 
 
+def load_tokenizer(model: str, **options: Any) -> Any:
+    """The tokenizer of a model; out of a GGUF file with the end of a turn that the file names.
+
+    Args:
+        model: folder or hub id.
+        **options: keywords of transformers' `AutoTokenizer.from_pretrained`, such as `gguf_file`.
+
+    Raises:
+        OSError: there is no such tokenizer.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model, **options)
+    if options.get("gguf_file") is not None:
+        # transformers reads the special tokens into the configuration, and leaves the tokenizer with others: with
+        # <|im_start|> as the end of a turn for SmolLM2, a completion is never seen to end.
+        found = {name: options[name] for name in ("gguf_file", "revision", "trust_remote_code") if name in options}
+        config = AutoConfig.from_pretrained(model, **found)
+        for token in ("bos_token", "eos_token", "pad_token"):
+            number = getattr(config, f"{token}_id", None)
+            if number is not None:
+                setattr(tokenizer, token, tokenizer.convert_ids_to_tokens(number))
+    return tokenizer
+
+
 def _load_transformers(model: str, *, device: str | None, dtype: str, common: dict[str, Any]) -> TransformersPolicy:
     try:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise MissingDependencyError(f"Evaluation needs {error.name}: pip install 'gd2po[trl]'.") from error
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model, **common)
+        tokenizer = load_tokenizer(model, **common)
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **common)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
