@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +18,9 @@ from typer.testing import CliRunner, Result
 
 from gd2po.cli import app
 from gd2po.cli.evaluate import parse_levels, parse_reward_models
+from gd2po.data import builtin_model
 from gd2po.data.toolcalls import toolcall_examples
-from gd2po.errors import ConfigError, DataFormatError
+from gd2po.errors import ConfigError, DataFormatError, OutputWriteError
 from gd2po.evaluation.generation import TransformersPolicy
 from gd2po.evaluation.safety import summarise_rewards
 
@@ -181,6 +186,89 @@ def test_the_built_in_task_is_scored(tmp_path: Path) -> None:
     assert f"{exact / 12:.4f}" in rescored
 
 
+def test_sampled_outputs_are_scored_and_come_again(tmp_path: Path) -> None:
+    """A third of the outputs is there already when the second evaluation begins."""
+    arguments = ["toolcalls", "--model", "builtin:toolcalls", "--size", "12", "--device", "cpu", "--batch-size", "4"]
+    sampled = [*arguments, "--temperature", "1", "--out"]
+    assert "temperature 1" in done(*sampled, tmp_path / "one")
+    (tmp_path / "two").mkdir()
+    for name in ("outputs.jsonl", "outputs.settings.json"):
+        (tmp_path / "two" / name).write_bytes((tmp_path / "one" / name).read_bytes())
+    lines = (tmp_path / "one" / "outputs.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "two" / "outputs.jsonl").write_text("".join(lines[:4]))
+    done(*sampled, tmp_path / "two")
+    done(*arguments, "--temperature", "1", "--seed", "1", "--out", tmp_path / "other")
+    done(*arguments, "--out", tmp_path / "greedy")
+    texts = {
+        name: {
+            line["key"]: line["raw_output"]
+            for line in json.loads((tmp_path / name / "scores.json").read_text())["outputs"]
+        }
+        for name in ("one", "two", "other", "greedy")
+    }
+    assert texts["two"] == texts["one"]
+    assert len({tuple(texts[name][str(row)] for row in range(12)) for name in ("one", "other", "greedy")}) == 3
+    assert "`temperature` must be 0" in str(refused(*arguments, "--temperature", "-1", "--out", tmp_path / "no"))
+
+
+def test_an_evaluation_that_was_killed_goes_on_and_ends_the_same(
+    levels: Path, whole: tuple[Path, str], tmp_path: Path
+) -> None:
+    """Killed by the system, at a batch's end: nothing of the process has a chance to clean up."""
+    killed = (
+        "import os, signal, sys; from gd2po.cli import main; from gd2po.evaluation.output_log import OutputLog\n"
+        "append = OutputLog.append\n"
+        "def dying(log, records):\n"
+        "    append(log, records)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "OutputLog.append = dying\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", killed, "evaluate", *map(str, api_bank(levels, tmp_path))]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == -signal.SIGKILL
+    assert len((tmp_path / "outputs.jsonl").read_text().splitlines()) == 4
+    done(*api_bank(levels, tmp_path))
+    assert (tmp_path / "scores.json").read_text() == (whole[0] / "scores.json").read_text()
+
+
+def test_a_disk_that_fills_up_loses_no_output(levels: Path, whole: tuple[Path, str], tmp_path: Path) -> None:
+    size = (whole[0] / "outputs.jsonl").stat().st_size
+    scores = (whole[0] / "scores.json").stat().st_size
+    assert size < scores
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+        error = refused(*api_bank(levels, tmp_path))
+        assert isinstance(error, OutputWriteError)
+        saved = len((tmp_path / "outputs.jsonl").read_text().splitlines())
+        assert 0 < saved < 10
+        assert f"{saved} records are safe in it. Make room and run the same command" in str(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (scores - 1, hard))
+        error = refused(*api_bank(levels, tmp_path))
+        assert isinstance(error, OutputWriteError)
+        assert "The outputs are safe; run the same command again" in str(error)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "scores.json").exists()
+    assert "10 of 10 outputs are in" in done(*api_bank(levels, tmp_path))
+    assert (tmp_path / "scores.json").read_text() == (whole[0] / "scores.json").read_text()
+
+
+def test_prompts_that_the_model_has_no_form_or_no_room_for_are_refused(levels: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(builtin_model("builtin:toolcalls"), model)
+    command = ["api-bank", "--data", levels, "--levels", "1", "--model", model, "--device", "cpu", "--out"]
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 100}))
+    error = refused(*command, tmp_path / "short")
+    assert isinstance(error, DataFormatError)
+    assert "The model's context has 100 tokens, and 3 of 6 prompts leave no room" in str(error)
+    (model / "chat_template.jinja").unlink()
+    error = refused(*command, tmp_path / "plain")
+    assert isinstance(error, DataFormatError)
+    assert "the tokenizer has no chat template" in str(error)
+
+
 # --- safety ------------------------------------------------------------------------------------------------------
 
 
@@ -241,10 +329,7 @@ def test_scores_of_reward_models_are_kept_and_gone_on_with(
     monkeypatch.setattr("gd2po.evaluation.safety.RewardModel", spy)
     done(*safety(safety_data, reward_models, tmp_path))
     assert loaded == ["cm"]
-    again = json.loads((tmp_path / "scores.json").read_text())
-    expected = json.loads(first)
-    for name, part in expected["scores"].items():
-        assert again["scores"][name]["means"] == pytest.approx(part["means"], rel=1e-5)
+    assert (tmp_path / "scores.json").read_text() == first
 
 
 def test_long_prompts_are_cut_on_the_left(safety_data: Path, reward_models: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gd2po.cli.train import train_command
 from gd2po.errors import ConfigError
@@ -39,6 +39,11 @@ def test_gguf_weights_train_and_come_out_as_safetensors(weights: Path, tmp_path:
     assert train_command([*ARGUMENTS, "--model_name_or_path", str(weights), "--output_dir", str(folder)]) == 0
     model = AutoModelForCausalLM.from_pretrained(folder)
     assert sum(parameter.numel() for parameter in model.parameters()) == 134_515_008
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|im_end|>")
+    assert AutoTokenizer.from_pretrained(weights, gguf_file=FILE).eos_token == "<|im_start|>", (
+        "transformers is right now"
+    )
 
 
 def test_gguf_with_a_kl_penalty_is_refused_with_the_way_out(weights: Path, tmp_path: Path) -> None:

@@ -130,6 +130,16 @@ def test_a_wrong_argument_costs_nothing(arguments: list[str], message: str, tmp_
     assert not folder.exists()
 
 
+def test_a_prompt_that_fills_the_context_is_refused_before_training(tmp_path: Path) -> None:
+    turns = [[{"role": "user", "content": "short"}], [{"role": "user", "content": "at length " * 600}]]
+    file = tmp_path / "prompts.json"
+    file.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in turns))
+    own = ["--model_name_or_path", "builtin:toolcalls", "--dataset_name", str(file), "--reward_funcs", "think_length"]
+    more = ["--num_generations", "2", "--per_device_train_batch_size", "2", "--bf16", "false", "--report_to", "none"]
+    with pytest.raises(ConfigError, match=r"context has 1024 tokens, and a prompt of \d{4} leaves no room"):
+        train_command([*own, *more, "--output_dir", str(tmp_path / "run")])
+
+
 def test_a_wrong_value_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="max_steps"):
         train_command(["--output_dir", str(tmp_path), "--max_steps", "many"])

@@ -70,6 +70,8 @@ def test_a_model_that_is_not_there_and_options_that_do_not_fit_are_named(tmp_pat
         load_policy(str(tmp_path / "nowhere"))
     with pytest.raises(InvalidInputError, match="`backend` must be 'transformers' or 'vllm', got 'vlm'"):
         load_policy(BUILTIN, backend="vlm")
+    with pytest.raises(InvalidInputError, match="`temperature` must be 0, for greedy outputs, or above, got nan"):
+        load_policy(BUILTIN, temperature=float("nan"))
     with pytest.raises(InvalidInputError, match="`gguf_file` goes with the backend transformers only"):
         load_policy(BUILTIN, backend="vllm", gguf_file="x.gguf")
 

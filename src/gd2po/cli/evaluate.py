@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 evaluate = typer.Typer(
     no_args_is_help=True,
-    help="Evaluate a policy, greedily decoded. Outputs are saved as they come: the same command goes on where it was.",
+    help="Evaluate a policy. Outputs are saved as they come: the same command goes on where it was.",
 )
 
 Model = Annotated[str | None, typer.Option(help="Folder or hub id, or builtin:toolcalls.", show_default=False)]
@@ -109,6 +109,8 @@ def toolcalls(
     target_words: Annotated[
         float, typer.Option("--target-words", "--target_words", help="Words of thought for a length of 1.")
     ] = 32,
+    temperature: Annotated[float, typer.Option(help="0 for greedy outputs; 1 samples as a training run does.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     outputs: Outputs = None,
     out: Out = None,
     backend: Backend = "transformers",
@@ -136,10 +138,12 @@ def toolcalls(
     choice = None
     if chosen is not None:
         choice = ModelChoice(
-            chosen, backend, gguf_file, revision, dtype, device, trust_remote_code, max_new_tokens, None, batch_size
-        )
+            chosen, backend, gguf_file, revision, dtype, device, trust_remote_code, max_new_tokens, None, batch_size,
+            temperature, seed,
+        )  # fmt: skip
     prompts = [row["prompt"] for row in dataset]
-    records, folder = _outputs(choice, outputs, prompts, keys, record, out, "toolcalls")
+    benchmark = f"toolcalls-temperature-{temperature:g}-seed-{seed}" if temperature > 0 else "toolcalls"
+    records, folder = _outputs(choice, outputs, prompts, keys, record, out, benchmark)
     scored = [row for row, key in enumerate(keys) if key in records]
     rewards: list[Any] = [tool_call_correctness, tool_call_format, configure(think_length, target_words=target_words)]
     texts = [str(records[keys[row]]["raw_output"]) for row in scored]
@@ -147,7 +151,9 @@ def toolcalls(
     assert scores.exact_call_accuracy is not None
     means = {"exact_call_accuracy": scores.exact_call_accuracy, **scores.rewards}
     rows = {name: [f"{value:.4f}"] for name, value in means.items()}
-    _print_table(f"toolcalls, {scores.num_prompts} held-out prompts, greedy decoding", ["mean"], rows)
+    decoding = f"temperature {temperature:g}" if temperature > 0 else "greedy decoding"
+    how = decoding if outputs is None else "outputs made elsewhere"
+    _print_table(f"toolcalls, {scores.num_prompts} held-out prompts, {how}", ["mean"], rows)
     _say_missing(len(scored), len(keys))
     summary = {"num_outputs": scores.num_prompts, "target_words": target_words, **means}
     _write(folder, "toolcalls", choice, summary, records)

@@ -33,6 +33,8 @@ class ModelChoice:
     max_new_tokens: int = 4096
     max_prompt_tokens: int | None = None
     batch_size: int | None = None
+    temperature: float = 0.0
+    seed: int = 0
 
     @property
     def path(self) -> str:
@@ -80,6 +82,8 @@ def generate_outputs(
                 dtype=choice.dtype,
                 device=choice.device,
                 trust_remote_code=choice.trust_remote_code,
+                temperature=choice.temperature,
+                seed=choice.seed,
             )
             encoded = encode_prompts(policy.tokenizer, prompts, max_tokens=choice.max_prompt_tokens)
             longest = new_tokens_that_fit(policy.context, encoded, choice.max_new_tokens)

@@ -9,6 +9,7 @@ from gd2po.cli.arguments import ParsedRun, RunArguments
 from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
 from gd2po.errors import ConfigError
 from gd2po.evaluation import policies
+from gd2po.evaluation.generation import encode_prompts
 from gd2po.rewards import REWARD_FUNCS, configure, load_reward_func
 
 
@@ -114,3 +115,26 @@ def load_tokenizer(path: str, parsed: ParsedRun) -> Any:
         trust_remote_code=parsed.training.trust_remote_code,
         **({"gguf_file": kwargs["gguf_file"]} if "gguf_file" in kwargs else {}),
     )
+
+
+def require_room(prompts: Any, model: Any, tokenizer: Any) -> None:
+    """Raise if a prompt fills the model's context, of which TRL and the model would say nothing.
+
+    Looks at the prompts with the most characters: all of a large data set would take minutes.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    longest = sorted(prompts, key=lambda prompt: -_characters(prompt))[:16]
+    tokens = max(map(len, encode_prompts(tokenizer, longest)))
+    if context is not None and tokens >= context:
+        raise ConfigError(
+            f"The model's context has {context} tokens, and a prompt of {tokens} leaves no room in it. Use a model "
+            "with a longer context, or take the long prompts out."
+        )
+
+
+def _characters(prompt: Any) -> int:
+    """Length of a prompt's texts."""
+    return len(prompt) if isinstance(prompt, str) else sum(len(str(message["content"])) for message in prompt)

@@ -90,6 +90,7 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
         quantization_config=get_quantization_config(parsed.model),
         peft_config=get_peft_config(parsed.model),
     )
+    setup.require_room(train_dataset["prompt"], trainer.model, tokenizer)
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(RewardProgress())

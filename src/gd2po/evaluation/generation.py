@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import torch
@@ -29,11 +32,14 @@ class TransformersPolicy:
         model: the model, on the device where it is to run.
         tokenizer: its tokenizer, which must know a pad token.
         temperature: 0 takes the likeliest token, above 0 samples from the whole distribution.
+        seed: of the samples; a batch of the same prompts gives the same ones, whatever came before it. None for
+            samples that differ from call to call.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, temperature: float = 0.0) -> None:
+    def __init__(self, model: Any, tokenizer: Any, *, temperature: float = 0.0, seed: int | None = None) -> None:
         self.model = model
         self.tokenizer = tokenizer
+        self._seed = seed
         self.context: int | None = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if temperature > 0:
@@ -47,10 +53,22 @@ class TransformersPolicy:
         batch = batch.to(self.model.device)
         was_training = self.model.training
         self.model.eval()
-        output = self.model.generate(**batch, max_new_tokens=max_new_tokens, pad_token_id=pad, **self._sampling)
+        with self._random_state(prompts):
+            output = self.model.generate(**batch, max_new_tokens=max_new_tokens, pad_token_id=pad, **self._sampling)
         self.model.train(was_training)
         texts = self.tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         return list(texts)
+
+    @contextmanager
+    def _random_state(self, prompts: Sequence[list[int]]) -> Iterator[None]:
+        """Torch's random state as the seed and the prompts make it, and afterwards as it was."""
+        if self._seed is None or not self._sampling["do_sample"]:
+            yield
+            return
+        devices = [self.model.device] if self.model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(zlib.crc32(json.dumps([self._seed, *prompts]).encode()))
+            yield
 
 
 def generate_completions(

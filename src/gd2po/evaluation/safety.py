@@ -69,6 +69,9 @@ def score_all(
 ) -> None:
     """Score what the log does not hold yet, and append it; the model is only loaded if there is something to score.
 
+    As with outputs, batches are cut from all completions, done or not: a score that depends on its batch by rounding
+    is then the same whether the evaluation was stopped or not.
+
     Args:
         model: folder or hub id of the reward model.
         name: of the reward.
@@ -83,15 +86,17 @@ def score_all(
         ConfigError: the model cannot be loaded.
         OutputWriteError: the log cannot be written.
     """
-    missing = [row for row, key in enumerate(keys) if key not in log.records]
-    if not missing:
+    if all(key in log.records for key in keys):
         return
     reward = RewardModel(model, name=name, **options)
     # Batches of several of the model's own, which it sorts by length.
     step = 16 * int(options.get("batch_size", 8))
-    for start in range(0, len(missing), step):
-        rows = missing[start : start + step]
-        scores = reward([completions[row] for row in rows], [prompts[row] for row in rows])
-        log.append({"key": keys[row], "score": score} for row, score in zip(rows, scores, strict=True))
+    for start in range(0, len(keys), step):
+        part = slice(start, start + step)
+        missing = [key for key in keys[part] if key not in log.records]
+        if not missing:
+            continue
+        scores = dict(zip(keys[part], reward(completions[part], prompts[part]), strict=True))
+        log.append({"key": key, "score": scores[key]} for key in missing)
         if on_batch is not None:
-            on_batch(len(rows))
+            on_batch(len(missing))
