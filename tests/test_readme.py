@@ -54,6 +54,6 @@ def test_the_map_names_every_file_and_no_other() -> None:
     assert tree
     named = set(re.findall(r"(\w+\.py)\b", tree[1].split("scripts/")[0])) - {"oracles.py"}
     exempt = {"__init__.py"}
-    rooms = ("core", "rewards", "data", "evaluation", "integrations")
+    rooms = ("core", "rewards", "data", "evaluation", "integrations", "comparison")
     existing = {path.name for room in rooms for path in (ROOT / "src/gd2po" / room).glob("*.py")} | {"errors.py"}
     assert named - exempt == existing - exempt

@@ -33,5 +33,9 @@ class RunFolderError(GD2POError, FileExistsError):
     """The output folder holds another run."""
 
 
+class DiskFullError(GD2POError, OSError):
+    """No space is left to write to."""
+
+
 class OutputWriteError(GD2POError, OSError):
     """Outputs of an evaluation cannot be written; what was written before is whole."""

@@ -80,6 +80,29 @@ def test_the_config_of_a_run_gives_the_same_run_again(run_folder: Path, tmp_path
         assert torch.equal(one, other)
 
 
+def test_evaluations_in_between_change_nothing_else(run_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "evaluated"
+    arguments = [*SMALL, "--output_dir", str(folder), "--eval_every", "1", "--html_report", "false"]
+    assert train_command(arguments) == 0
+    assert (folder / "model.safetensors").read_bytes() == (run_folder / "model.safetensors").read_bytes()
+    assert not (folder / "report.html").exists()
+    lines, few = (
+        [json.loads(line) for line in (path / "evaluations.jsonl").read_text().splitlines()]
+        for path in (folder, run_folder)
+    )
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert [lines[0], lines[2]] == few
+    summary = json.loads((folder / "summary.json").read_text())
+    assert {"step": 2, **summary["held_out"]["after"]} == lines[2]
+
+
+def test_a_finished_run_takes_no_step_more(run_folder: Path) -> None:
+    arguments = ["--config", str(run_folder / "config.yaml"), "--resume_from_checkpoint", f"{run_folder}/checkpoint-2"]
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        train_command(arguments)
+    assert not (run_folder / "rollouts/step_000003.parquet").exists()
+
+
 def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
     with pytest.raises(RunFolderError, match="is not empty, and may hold another run"):
         train_command([*SMALL, "--output_dir", str(run_folder)])
@@ -94,6 +117,8 @@ def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
         (["--reward_funcs", "think_lenght", "--reward_kwargs", "{}"], "Did you mean 'think_length'"),
         (["--leraning_rate", "1e-4"], "Did you mean `learning_rate`"),
         (["--snr_threshold", "2"], "snr_threshold"),
+        (["--eval_every", "-1"], "`eval_every` must be 0 or greater"),
+        (["--eval_every", "5", "--eval_prompts", "0"], "`eval_every` needs held-out prompts"),
         (["--per_device_train_batch_size", "6", "--num_generations", "4"], "divisible"),
         (["--resume_from_checkpoint", "nowhere"], "there is no 'nowhere'"),
     ],

@@ -10,6 +10,8 @@ from gd2po.rewards import (
     RewardFunc,
     callable_name,
     configure,
+    noisy_grader_a,
+    noisy_grader_b,
     think_length,
     tool_call_correctness,
     tool_call_format,
@@ -28,7 +30,10 @@ async def slow_judge(completions, *, scale=1.0, **kwargs):
 
 
 def test_recipes_find_every_reward_under_its_own_name():
-    functions: list[RewardFunc] = [tool_call_correctness, tool_call_format, think_length]
+    functions: list[RewardFunc] = [
+        *(tool_call_correctness, tool_call_format, think_length),
+        *(noisy_grader_a, noisy_grader_b),
+    ]
     assert {function.__name__: function for function in functions} == REWARD_FUNCS
 
 

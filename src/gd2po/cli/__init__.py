@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from gd2po.cli.diagnose import diagnose
 from gd2po.cli.evaluate import evaluate
-from gd2po.errors import GD2POError
+from gd2po.errors import GD2POError, MissingDependencyError
 
 app = typer.Typer(
     name="gd2po",
@@ -70,6 +71,56 @@ def doctor() -> None:
     from gd2po.cli.doctor import run_checks
 
     raise typer.Exit(run_checks())
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    options_metavar="[OPTIONS] [--any_field VALUE ...]",
+)
+def compare(
+    context: typer.Context,
+    config: str = typer.Option("quickstart", help="A packaged recipe or a YAML file, as of gd2po train."),
+    methods: str = typer.Option(
+        "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated", help="Built-in methods to compare, or '' for none."
+    ),
+    method: Annotated[
+        list[str] | None,
+        typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),
+    ] = None,
+    seeds: str = typer.Option("0-4", help="Seeds: 0-4, or 0,1,7."),
+    jobs: int = typer.Option(1, help="Runs at a time."),
+    threads: int | None = typer.Option(None, help="Threads of each run.", show_default="cores / jobs"),
+    out: str | None = typer.Option(None, help="Folder of the comparison.", show_default="runs/compare-CONFIG"),
+    baseline: str | None = typer.Option(
+        None, help="Method that the others are compared with.", show_default="gdpo, or the first"
+    ),
+    eval_prompts: int = typer.Option(256, "--eval-prompts", "--eval_prompts", help="Held-out prompts."),
+    eval_every: int | None = typer.Option(
+        None, "--eval-every", "--eval_every", help="Steps between two evaluations.", show_default="a fifth of all"
+    ),
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Score whose first reaching is reported, score=number; may be repeated.", show_default=False),
+    ] = None,
+) -> None:
+    """Train methods x seeds with everything else equal, and say which differences are beyond noise.
+
+    Every other field of gd2po train may be given too, for all runs alike. The same command goes on with a comparison
+    that was stopped, and takes further methods and seeds in.
+    """
+    try:
+        # The page comes last, and nobody should learn after hours that it cannot be made.
+        import jinja2 as _jinja2  # noqa: F401
+        import plotly.offline as _plotly  # noqa: F401
+
+        from gd2po.cli.compare import CompareOptions, compare_command
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"`gd2po compare` needs {error.name}: pip install 'gd2po[trl,report]'.") from error
+
+    options = CompareOptions(
+        config, methods, method or [], seeds, jobs, threads, out, baseline, eval_prompts, eval_every, target or []
+    )
+    raise typer.Exit(compare_command(options, context.args))
 
 
 @app.command()

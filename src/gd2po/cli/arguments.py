@@ -57,9 +57,24 @@ class RunArguments:
     eval_prompts: int = field(
         default=0, metadata={"help": "Held-out prompts to score before and after training, greedily; 0 for none."}
     )
+    eval_every: int = field(
+        default=0,
+        metadata={"help": "Score them also after every so many steps of training; 0 for before and after only."},
+    )
     eval_dataset_name: str | None = field(
         default=None, metadata={"help": "Where the held-out prompts come from, if not from a split of dataset_name."}
     )
+    html_report: bool = field(
+        default=True, metadata={"help": "Write report.html, the diagnosis of the rollouts, at the end."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("eval_prompts", "eval_every"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ConfigError(f"`{name}` must be 0 or greater: got {value}.")
+        if self.eval_every and not self.eval_prompts:
+            raise ConfigError("`eval_every` needs held-out prompts: set `eval_prompts` to how many.")
 
 
 @dataclass

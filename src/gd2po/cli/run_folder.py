@@ -2,6 +2,7 @@
 
 config.yaml        every field of the run; `gd2po train --config` takes it back
 summary.json       held-out scores before and after, conflicts, times
+evaluations.jsonl  held-out scores by step, a line each
 rollouts/          every rollout's rewards and advantage, one Parquet file per step
 checkpoint-N/      to resume from
 model.safetensors  the trained policy, with its configuration and tokenizer
@@ -18,7 +19,7 @@ import yaml
 
 from gd2po.errors import ConfigError, RunFolderError
 
-CONFIG, SUMMARY = "config.yaml", "summary.json"
+CONFIG, SUMMARY, EVALUATIONS = "config.yaml", "summary.json", "evaluations.jsonl"
 
 
 def open_run_folder(output_dir: str, resume_from: str | None) -> Path:
@@ -46,16 +47,53 @@ def open_run_folder(output_dir: str, resume_from: str | None) -> Path:
     return folder
 
 
-def write_config(folder: Path, resolved: dict[str, Any]) -> None:
+def require_steps_left(resume_from: str | None, max_steps: int) -> None:
+    """Raise if the checkpoint is the run's last: transformers would train a step too many.
+
+    Args:
+        resume_from: checkpoint folder, or None.
+        max_steps: of the run; below 1 where epochs say how long it is.
+
+    Raises:
+        ConfigError: there is nothing left to train.
+    """
+    state = Path(resume_from or "") / "trainer_state.json"
+    if resume_from is None or max_steps < 1 or not state.is_file():
+        return
+    step = json.loads(state.read_text(encoding="utf-8"))["global_step"]
+    if step >= max_steps:
+        raise ConfigError(
+            f"{resume_from} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left to train. "
+            "It holds the trained policy. To train on, raise --max_steps."
+        )
+
+
+def write_config(folder: Path, resolved: dict[str, Any], name: str = CONFIG) -> None:
     """Write every field of the run, readable by `--config`."""
     text = yaml.safe_dump(_plain(resolved), sort_keys=True, allow_unicode=True)
-    (folder / CONFIG).write_text(text, encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8")
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     """Write the summary; a mean over nothing becomes null, since JSON knows no NaN."""
     text = json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    _replace(folder / SUMMARY, text + "\n")
+
+
+def write_evaluation(folder: Path, step: int, scores: dict[str, Any]) -> None:
+    """Write the held-out scores of a step. A resumed run writes those of its first steps again."""
+    path = folder / EVALUATIONS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    by_step = {json.loads(line)["step"]: line for line in lines}
+    by_step[step] = json.dumps(_plain({"step": step, **scores}), ensure_ascii=False, allow_nan=False)
+    _replace(path, "".join(f"{by_step[known]}\n" for known in sorted(by_step)))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file in one go: whoever finds it finds all of it."""
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -16,13 +16,13 @@ from trl import get_peft_config, get_quantization_config
 
 from gd2po.cli import setup
 from gd2po.cli.arguments import ParsedRun, parse_run
+from gd2po.cli.held_out import EvaluateEvery, HeldOutEvaluation
 from gd2po.cli.progress import RewardProgress, StopOnInterrupt, Stopwatch
-from gd2po.cli.run_folder import open_run_folder, write_config, write_summary
+from gd2po.cli.run_folder import open_run_folder, require_steps_left, write_config, write_summary
 from gd2po.cli.summary import print_summary
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, GD2POError
-from gd2po.evaluation.generation import generate_completions
-from gd2po.evaluation.held_out import HeldOutScores, score_held_out
+from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl import GD2POTrainer
 
 INTERRUPTED = 130  # the shell's exit status for a program ended by Ctrl-C
@@ -39,6 +39,7 @@ def train_command(argv: Sequence[str]) -> int:
     train_dataset = setup.load_train_prompts(run)
     held_out = setup.load_held_out_prompts(run)
     folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
+    require_steps_left(training.resume_from_checkpoint, training.max_steps)
 
     trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
     console = Console(quiet=not trainer.accelerator.is_main_process)
@@ -46,7 +47,10 @@ def train_command(argv: Sequence[str]) -> int:
         write_config(folder, parsed.resolved)
     console.print(f"Run folder: [bold]{folder}[/]", highlight=False)
 
-    before = _evaluate(trainer, held_out, reward_funcs, parsed, console, "before")
+    evaluation = HeldOutEvaluation(held_out, reward_funcs, parsed, folder, console)
+    before = evaluation.score(trainer, 0, "before training")
+    if run.eval_every:
+        trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
     stopwatch, stop = Stopwatch(), StopOnInterrupt()
     trainer.add_callback(stopwatch)
     trainer.add_callback(stop)
@@ -56,12 +60,13 @@ def train_command(argv: Sequence[str]) -> int:
         _say_how_to_resume(folder, trainer.state.global_step, console)
         return INTERRUPTED
     trainer.save_model(str(folder))
-    after = _evaluate(trainer, held_out, reward_funcs, parsed, console, "after")
+    after = evaluation.score(trainer, trainer.state.global_step, "after training")
     if trainer.accelerator.is_main_process:
         summary = _summary(parsed, trainer, before, after, stopwatch.seconds)
         write_summary(folder, summary)
         print_summary(folder, summary, console)
-        _write_report(folder, console)
+        if run.html_report:
+            _write_report(folder, console)
     return 0
 
 
@@ -90,28 +95,6 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(RewardProgress())
     return trainer
-
-
-def _evaluate(
-    trainer: GD2POTrainer, held_out: Any, reward_funcs: list[Any], parsed: ParsedRun, console: Console, when: str
-) -> HeldOutScores | None:
-    """Held-out scores of the policy as it is, greedily decoded by the main process while the others wait."""
-    if held_out is None:
-        return None
-    scores = None
-    if trainer.accelerator.is_main_process:
-        with console.status(f"Scoring {len(held_out)} held-out prompts {when} training ..."):
-            completions = generate_completions(
-                trainer.accelerator.unwrap_model(trainer.model),
-                trainer.processing_class,
-                held_out["prompt"],
-                max_new_tokens=parsed.training.max_completion_length or 256,
-                batch_size=128,
-            )
-            tool_calls = "tool_call_correctness" in (parsed.run.reward_funcs or [])
-            scores = score_held_out(list(held_out), completions, reward_funcs, tool_calls=tool_calls)
-    trainer.accelerator.wait_for_everyone()
-    return scores
 
 
 def _summary(

@@ -55,14 +55,14 @@ def _curve(course: Course, values: Sequence[float | None], colour: str, label: s
     middle = [(first + last) / 2 for first, last in zip(course.first_step, course.last_step, strict=True)]
     line = go.Scatter(
         x=middle,
-        y=[_short(value) for value in values],
+        y=[short(value) for value in values],
         mode="lines",
         line={"width": 2},
         customdata=spans,
         hovertemplate=f"%{{customdata}}<br>{label} %{{y:{'.1%' if share else '.3g'}}}<extra></extra>",
         meta={"colour": colour},
     )
-    figure = go.Figure(line, layout=_layout(height=170))
+    figure = go.Figure(line, layout=base_layout(height=170))
     figure.update_xaxes(nticks=5, showgrid=False)
     figure.update_yaxes(nticks=4, tickformat=".0%" if share else None, rangemode="tozero" if share else "normal")
     return figure
@@ -76,10 +76,10 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
     for (j, k), pair in zip(pairs_of(size), diagnosis.pairs, strict=True):
         value = pair.conflict_rate.value if what == "conflict" else pair.correlation.value
         text = percent(value) if what == "conflict" else signed(value)
-        values[j][k] = values[k][j] = _short(value)
+        values[j][k] = values[k][j] = short(value)
         texts[j][k] = texts[k][j] = text
     # A pair of index axes instead of names: two rewards may share their first letters.
-    labels = [_escape(_short_name(name)) for name in names]
+    labels = [plain_text(_short_name(name)) for name in names]
     ticks = list(range(size))
     heat = go.Heatmap(
         z=values,
@@ -88,7 +88,7 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         text=texts,
         texttemplate="%{text}" if size <= MOST_LABELLED else None,
         textfont={"size": 13},
-        customdata=[[_escape(f"{names[j]} and {names[k]}") for k in ticks] for j in ticks],
+        customdata=[[plain_text(f"{names[j]} and {names[k]}") for k in ticks] for j in ticks],
         hovertemplate="%{customdata}<br>%{text}<extra></extra>",
         hoverongaps=False,
         xgap=3,
@@ -98,7 +98,7 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         showscale=False,
         meta={"scale": "sequential" if what == "conflict" else "diverging"},
     )
-    figure = go.Figure(heat, layout=_layout(height=max(220, 60 + 52 * size)))
+    figure = go.Figure(heat, layout=base_layout(height=max(220, 60 + 52 * size)))
     figure.update_xaxes(
         tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, tickangle=0 if size < 4 else -40
     )
@@ -116,17 +116,17 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
         ):
             figure.add_scatter(
                 x=explorer.thresholds,
-                y=[_short(value) for value in kept[name]],
+                y=[short(value) for value in kept[name]],
                 mode="lines",
                 line={"width": 2, "dash": dash},
-                hovertemplate=f"{_escape(name)}, {side}: %{{y:.0%}}<extra></extra>",
+                hovertemplate=f"{plain_text(name)}, {side}: %{{y:.0%}}<extra></extra>",
                 meta={"colour": reward_colour(index)},
                 row=1,
                 col=1,
             )
     figure.add_scatter(
         x=explorer.thresholds,
-        y=[_short(value) for value in explorer.keep_rate],
+        y=[short(value) for value in explorer.keep_rate],
         mode="lines",
         line={"width": 3},
         hovertemplate="rollouts: %{y:.0%}<extra></extra>",
@@ -145,7 +145,7 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
         row=2,
         col=1,
     )
-    figure.update_layout(**_layout(height=430), hovermode="x unified")
+    figure.update_layout(**base_layout(height=430), hovermode="x unified")
     figure.update_xaxes(range=[0, 1], nticks=6, showgrid=False, automargin=True, fixedrange=True, zeroline=False)
     figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
     figure.update_xaxes(title_text="threshold, score", row=2, col=1)
@@ -154,7 +154,8 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
     return figure
 
 
-def _layout(height: int) -> dict[str, Any]:
+def base_layout(height: int) -> dict[str, Any]:
+    """Layout of every chart."""
     return {
         "template": "none",
         "height": height,
@@ -175,13 +176,13 @@ def _short_name(name: str) -> str:
     return f"{name[: LONGEST_LABEL - 1 - half]}…{name[-half:]}"
 
 
-def _escape(text: str) -> str:
+def plain_text(text: str) -> str:
     """Plotly reads a little HTML and its own placeholders in texts; a name has neither."""
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("{", "&#123;"), ("%", "&#37;")):
         text = text.replace(character, entity)
     return text
 
 
-def _short(value: float | None) -> float | None:
+def short(value: float | None) -> float | None:
     """Enough digits for a chart."""
     return None if value is None else float(f"{value:.5g}")

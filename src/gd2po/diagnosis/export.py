@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from gd2po.diagnosis.model import SCHEMA_VERSION, Diagnosis
+from gd2po.diagnosis.page import write_whole
 
 
 def to_json(diagnosis: Diagnosis) -> str:
@@ -21,17 +21,12 @@ def to_json(diagnosis: Diagnosis) -> str:
         1
     """
     document = {"schema": "gd2po.diagnosis", "schema_version": SCHEMA_VERSION, **dataclasses.asdict(diagnosis)}
-    return json.dumps(_plain(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return json.dumps(plain(document), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
 def write_json(diagnosis: Diagnosis, path: str | Path) -> Path:
     """Write the JSON; a reader of the old file never sees half of the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(to_json(diagnosis), encoding="utf-8")
-    unfinished.replace(path)
-    return path
+    return write_whole(path, to_json(diagnosis))
 
 
 def schema_text() -> str:
@@ -39,12 +34,12 @@ def schema_text() -> str:
     return (resources.files("gd2po.diagnosis") / "diagnosis.schema.json").read_text(encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Values that JSON knows: an undefined number is null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

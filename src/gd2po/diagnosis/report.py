@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import os
-from importlib import resources
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gd2po.diagnosis.estimates import RESAMPLES
 from gd2po.diagnosis.model import Diagnosis, MethodNumbers, PairKind
+from gd2po.diagnosis.page import HOME, render_page, script_json, write_whole
 from gd2po.diagnosis.wording import number, percent, sureness, with_interval
 from gd2po.errors import MissingDependencyError
 
@@ -40,17 +37,25 @@ def render_html(diagnosis: Diagnosis) -> str:
         MissingDependencyError: Plotly or Jinja2 is not installed.
     """
     try:
-        import jinja2
-        import plotly.offline
         from markupsafe import Markup
+
+        from gd2po.diagnosis.charts import all_charts
     except ImportError as error:
         raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
-    from gd2po.diagnosis.charts import all_charts
 
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
+    auto = next((method.auto_thresholds for method in diagnosis.methods if method.auto_thresholds), None)
+    context = {
+        "d": diagnosis,
+        "explorer_json": Markup(script_json(_explorer_data(diagnosis))),
+        "has_course": len(diagnosis.course.first_step) > 1,
+        "group_sizes": _group_sizes(diagnosis.source.group_sizes),
+        "run": _run(diagnosis.source.run),
+        "readings": READINGS,
+        "shown_pairs": sorted(diagnosis.pairs, key=lambda pair: -(pair.conflict_rate.value or 0))[:MOST_PAIRS],
+        "auto_range": None if auto is None else f"thresholds {auto[0]:g} to {auto[2]:g}, median {auto[1]:g}",
+        "resamples": f"{RESAMPLES:,}",
+    }
+    filters: dict[str, Callable[..., str]] = {
         "percent": percent,
         "number": number,
         "sureness": sureness,
@@ -61,56 +66,12 @@ def render_html(diagnosis: Diagnosis) -> str:
         "title": _title,
         "voices": _voices,
     }
-    plotly_js, script = plotly.offline.get_plotlyjs(), _asset("report.js")
-    auto = next((method.auto_thresholds for method in diagnosis.methods if method.auto_thresholds), None)
-    return environment.from_string(_asset("report.html.j2")).render(
-        d=diagnosis,
-        policy=_policy(plotly_js, script),
-        css=Markup(_asset("report.css")),
-        plotly_js=Markup(plotly_js),
-        script=Markup(script),
-        charts_json=Markup(_script_json(all_charts(diagnosis))),
-        explorer_json=Markup(_script_json(_explorer_data(diagnosis))),
-        has_course=len(diagnosis.course.first_step) > 1,
-        group_sizes=_group_sizes(diagnosis.source.group_sizes),
-        run=_run(diagnosis.source.run),
-        readings=READINGS,
-        shown_pairs=sorted(diagnosis.pairs, key=lambda pair: -(pair.conflict_rate.value or 0))[:MOST_PAIRS],
-        auto_range=None if auto is None else f"thresholds {auto[0]:g} to {auto[2]:g}, median {auto[1]:g}",
-        resamples=f"{RESAMPLES:,}",
-    )
+    return render_page(HOME, "report.html.j2", all_charts(diagnosis), context, filters)
 
 
 def write_html(diagnosis: Diagnosis, path: str | Path) -> Path:
     """Write the page; a reader of the old one never sees half of the new one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(render_html(diagnosis), encoding="utf-8")
-    unfinished.replace(path)
-    return path
-
-
-def _asset(name: str) -> str:
-    return (resources.files("gd2po.diagnosis") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _policy(*scripts: str) -> str:
-    """A content security policy that allows these scripts and nothing from the network."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
-    # Plotly sets styles as it draws, and turns charts into images by data URLs.
-    allowed = f"script-src {hashes}; style-src 'unsafe-inline'; img-src data:"
-    return f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
-
-
-def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for character in ("<", ">", "&", "\u2028", "\u2029"):
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
+    return write_whole(path, render_html(diagnosis))
 
 
 def _explorer_data(diagnosis: Diagnosis) -> dict[str, Any]:

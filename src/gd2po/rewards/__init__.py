@@ -2,8 +2,9 @@
 
 from gd2po.rewards.checks import RewardFunctionReport, RewardFunctionWarning, check_reward_func
 from gd2po.rewards.completions import completion_texts
+from gd2po.rewards.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.protocol import Completion, Message, RewardFunc
-from gd2po.rewards.registry import REWARD_FUNCS, callable_name, configure, load_reward_func
+from gd2po.rewards.registry import REWARD_FUNCS, TOOL_CALL_REWARDS, callable_name, configure, load_reward_func
 from gd2po.rewards.reward_model import RewardModel
 from gd2po.rewards.scores import validate_scores
 from gd2po.rewards.tool_call_text import parse_tool_calls
@@ -11,6 +12,7 @@ from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool
 
 __all__ = [
     "REWARD_FUNCS",
+    "TOOL_CALL_REWARDS",
     "Completion",
     "Message",
     "RewardFunc",
@@ -22,6 +24,8 @@ __all__ = [
     "completion_texts",
     "configure",
     "load_reward_func",
+    "noisy_grader_a",
+    "noisy_grader_b",
     "parse_tool_calls",
     "think_length",
     "tool_call_correctness",

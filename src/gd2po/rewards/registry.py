@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from gd2po.errors import ConfigError, InvalidInputError
+from gd2po.rewards.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
 
 REWARD_FUNCS: Final[dict[str, Callable[..., Any]]] = {
     "tool_call_correctness": tool_call_correctness,
     "tool_call_format": tool_call_format,
     "think_length": think_length,
+    "noisy_grader_a": noisy_grader_a,
+    "noisy_grader_b": noisy_grader_b,
 }
 """The built-in reward functions by the name that a recipe calls them."""
+
+TOOL_CALL_REWARDS: Final = frozenset({"tool_call_correctness", "noisy_grader_a", "noisy_grader_b"})
+"""Those of them that compare tool calls with a reference: where one is used, exactly right calls can be counted."""
 
 
 def load_reward_func(name: str) -> Callable[..., Any]:

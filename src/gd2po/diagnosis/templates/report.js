@@ -25,6 +25,7 @@
         const colour = css(meta.colour);
         if (trace.type === "bar") trace.marker = { ...trace.marker, color: colour, line: { width: 0 } };
         else trace.line = { ...trace.line, color: colour };
+        if (trace.fill) trace.fillcolor = `${colour}26`;
       }
       if (meta.scale === "sequential") trace.colorscale = [[0, css("low")], [1, css("high")]];
       if (meta.scale === "diverging")

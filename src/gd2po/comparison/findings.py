@@ -1,0 +1,152 @@
+"""What follows from a comparison, in words: which differences are beyond noise, and which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from gd2po.comparison.model import Finding, Level, MethodNumbers
+from gd2po.comparison.results import EXACT_CALLS
+from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
+from gd2po.comparison.wording import difference_with_interval, score
+from gd2po.diagnosis.limits import STARVED_RETAINED
+from gd2po.diagnosis.wording import join, percent
+
+_ALL = 100
+
+
+def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseline: str) -> str:
+    """The answer in a sentence."""
+    if not any(method.seeds for method in methods):
+        return "No run has come to its end"
+    others = [method for method in methods if method.difference]
+    if not others:
+        return f"Nothing can be compared with {baseline}: no other run of its seeds has come to its end"
+    if all(estimate.seeds < ENOUGH_SEEDS for method in others for estimate in method.difference.values()):
+        return f"Too few seeds to tell the methods apart: it takes {ENOUGH_SEEDS}"
+    parts = []
+    for metric in metrics:
+        for word, sign in (("above", 1), ("below", -1)):
+            names = [method.name for method in others if _beyond(method, metric) * sign > 0]
+            if names:
+                parts.append(f"{join(names, _ALL)} {'is' if len(names) == 1 else 'are'} {word} {baseline} in {metric}")
+    if not parts:
+        return f"No method differs from {baseline} beyond noise"
+    return "; ".join(parts)
+
+
+def findings_of(
+    methods: Sequence[MethodNumbers], metrics: Sequence[str], baseline: str, same_prompts: bool
+) -> list[Finding]:
+    """All there is to say, what went wrong first."""
+    findings = [*_failures(methods)]
+    if not same_prompts:
+        findings.append(
+            Finding(
+                "act", "The methods have not trained on the same prompts",
+                "With the same seed, the rollouts of two methods are not for the same prompts in the same order, so "
+                "part of their difference may be the prompts'.",
+            )
+        )  # fmt: skip
+    findings += [finding for metric in metrics for finding in _differences(methods, metric, baseline)]
+    findings += [*_starved(methods), *_chance(methods)]
+    return findings
+
+
+def _beyond(method: MethodNumbers, metric: str) -> float:
+    """The difference if it is beyond noise, else 0."""
+    estimate = method.difference.get(metric)
+    return estimate.value if estimate is not None and estimate.beyond_noise else 0.0
+
+
+def _failures(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
+    for method in methods:
+        if method.failed:
+            seeds = join([str(run.seed) for run in method.failed], _ALL)
+            yield Finding(
+                "act",
+                f"{method.name} failed with seed {seeds}",
+                f"{method.failed[0].error} The other runs went on; the same command tries the failed ones again.",
+            )
+
+
+def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str) -> Iterator[Finding]:
+    """How the methods compare in one score."""
+    others = [method for method in methods if metric in method.difference]
+    reference = next((method.final.get(metric) for method in methods if method.name == baseline), None)
+    if not others or reference is None:
+        return
+    unit = ", in points" if metric == EXACT_CALLS else ""
+    against = f"Against {score(metric, reference.value)} of {baseline}{unit}"
+    shown = {method.name: difference_with_interval(metric, method.difference[metric]) for method in others}
+    few = [method for method in others if method.difference[metric].seeds < ENOUGH_SEEDS]
+    if len(few) == len(others):
+        yield _unsettled(few, metric, against, shown)
+        return
+    better = [method for method in others if _beyond(method, metric) > 0]
+    worse = [method for method in others if _beyond(method, metric) < 0]
+    rest = [method for method in others if method not in better and method not in worse and method not in few]
+    parts = [
+        f"{word}: {'; '.join(f'{method.name} {shown[method.name]}' for method in group)}"
+        for word, group in (
+            ("better", better), ("worse", worse), ("not to be told from noise", rest), ("too few seeds to tell", few)
+        )
+        if group
+    ]  # fmt: skip
+    claims = [
+        f"{join([method.name for method in group], _ALL)} {word}"
+        for word, group in (("better", better), ("worse", worse))
+        if group
+    ]
+    title = f"{metric}: {', '.join(claims)}" if claims else f"{metric}: no difference beyond noise"
+    level: Level = "note" if not claims else "good" if not worse else "act" if not better else "watch"
+    yield Finding(level, title, f"{against}: {'. '.join(parts)}.")
+
+
+def _unsettled(methods: Sequence[MethodNumbers], metric: str, against: str, shown: Mapping[str, str]) -> Finding:
+    """Differences that rest on too few seeds, and what it is worth that they agree."""
+    most = max(method.difference[metric].seeds for method in methods)
+    pointing = [
+        method.name
+        for method in methods
+        if method.difference[metric].seeds == most > 1 and method.difference[metric].excludes_zero
+    ]
+    seeds = "1 seed" if most == 1 else f"{most} seeds"
+    listed = "; ".join(f"{name} {text}" for name, text in shown.items())
+    same_way = (
+        f" All {seeds} point the same way for {join(pointing, _ALL)}, which happens by chance once in "
+        f"{2 ** (most - 1)}."
+        if pointing
+        else ""
+    )
+    text = f"{against}: {listed}.{same_way} It takes {ENOUGH_SEEDS} seeds."
+    return Finding("note", f"{metric}: not settled by {seeds}", text)
+
+
+def _starved(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
+    for method in methods:
+        lost = [
+            f"{percent(min(share, method.retained_negative.get(reward, share)))} of {reward}"
+            for reward, share in method.retained.items()
+            if min(share, method.retained_negative.get(reward, share)) < STARVED_RETAINED
+        ]
+        if lost:
+            yield Finding(
+                "watch",
+                f"{method.name} starves {'a reward' if len(lost) == 1 else 'rewards'}",
+                f"Of signal or penalties it keeps {join(lost, _ALL)}: they have little say, and may collapse in a "
+                "longer run.",
+            )
+
+
+def _chance(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
+    """How many of the differences would look real by chance."""
+    looked_at = [
+        estimate for method in methods for estimate in method.difference.values() if estimate.seeds >= ENOUGH_SEEDS
+    ]
+    if len(looked_at) > 1:
+        yield Finding(
+            "note",
+            f"{len(looked_at)} differences were looked at",
+            f"About {(1 - LEVEL) * len(looked_at):.1f} of them would look beyond noise if there were none at all. "
+            "Believe one that was expected, or that comes again with other seeds.",
+        )

@@ -1,0 +1,141 @@
+"""Run folders as numbers: the held-out curve of each run, what its filter kept, and what it cost."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet as pq
+
+from gd2po.comparison import folder as files
+from gd2po.comparison.plan import Plan
+from gd2po.core.metrics import PREFIX
+from gd2po.errors import RunFolderError
+
+EXACT_CALLS = "exact calls"
+"""Metric: share of the held-out prompts with exactly the right calls."""
+
+_EVALUATIONS, _STATE = "evaluations.jsonl", "trainer_state.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method with one seed."""
+
+    method: str
+    seed: int
+    status: Literal["done", "failed", "missing"]
+    error: str | None = None
+    """Why it failed, in a line."""
+    curve: tuple[tuple[int, dict[str, float | None]], ...] = ()
+    """Step and held-out means by metric; None where a reward applied to no prompt."""
+    filter: Mapping[str, float] | None = None
+    """Means over the steps of the trainer's metrics of conflicts, without their prefix."""
+    seconds_per_step: float | None = None
+    """Generation, rewards and update; without evaluations."""
+    tokens_per_step: float | None = None
+    """Tokens of the completions."""
+    rollouts_per_step: float | None = None
+    prompts_digest: str | None = None
+    """Of all prompts in their order: equal where two runs have trained on the same."""
+
+    @property
+    def final(self) -> dict[str, float | None]:
+        """The scores at the end."""
+        return self.curve[-1][1] if self.curve else {}
+
+
+def read_runs(plan: Plan, folder: Path) -> list[Run]:
+    """All runs of a comparison in the plan's order.
+
+    Raises:
+        RunFolderError: a finished run's folder lacks what a run leaves behind.
+    """
+    return [read_run(folder, method, seed) for method, seed in plan.runs]
+
+
+def read_run(folder: Path, method: str, seed: int) -> Run:
+    """One run; one that has not come to its end has no numbers.
+
+    Raises:
+        RunFolderError: it is done, and its folder cannot be read.
+    """
+    target = files.run_folder(folder, method, seed)
+    if not files.is_done(target):
+        error = files.error_file(folder, method, seed)
+        if error.is_file():
+            return Run(method, seed, "failed", error.read_text(encoding="utf-8").strip())
+        return Run(method, seed, "missing")
+    try:
+        lines = (target / _EVALUATIONS).read_text(encoding="utf-8").splitlines()
+        history = json.loads((target / _STATE).read_text(encoding="utf-8"))["log_history"]
+        digest, tokens, rollouts = _rollouts(target)
+        curve = tuple(sorted((_evaluation(json.loads(line)) for line in lines), key=lambda point: point[0]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{target} is a finished run that cannot be read ({type(error).__name__}: {error}). Remove that folder, "
+            "and the same command runs it again."
+        ) from error
+    return Run(
+        method,
+        seed,
+        "done",
+        curve=curve,
+        filter=_filter_means(history),
+        seconds_per_step=_mean([entry["step_time"] for entry in history if "step_time" in entry]),
+        tokens_per_step=tokens,
+        rollouts_per_step=rollouts,
+        prompts_digest=digest,
+    )
+
+
+def metrics_of(runs: Sequence[Run]) -> list[str]:
+    """Names of the held-out scores, the share of exact calls first."""
+    names: dict[str, None] = {}
+    for run in runs:
+        for _, values in run.curve:
+            names |= dict.fromkeys(values)
+    return sorted(names, key=lambda name: name != EXACT_CALLS)
+
+
+def _evaluation(entry: Mapping[str, Any]) -> tuple[int, dict[str, float | None]]:
+    values: dict[str, float | None] = {}
+    if entry["exact_call_accuracy"] is not None:
+        values[EXACT_CALLS] = float(entry["exact_call_accuracy"])
+    for name, mean in entry["rewards"].items():
+        values[name] = None if mean is None else float(mean)
+    return int(entry["step"]), values
+
+
+def _filter_means(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean over the steps at which a metric is defined."""
+    values: dict[str, list[float]] = {}
+    for entry in history:
+        for key, value in entry.items():
+            if key.startswith(f"{PREFIX}/") and isinstance(value, (int, float)) and math.isfinite(value):
+                values.setdefault(key.removeprefix(f"{PREFIX}/"), []).append(float(value))
+    return {key: sum(numbers) / len(numbers) for key, numbers in values.items()}
+
+
+def _rollouts(run: Path) -> tuple[str, float, float]:
+    """Digest of the prompts, and completion tokens and rollouts per step."""
+    digest, tokens, rollouts, steps = hashlib.sha256(), 0, 0, set()
+    for path in sorted(run.glob("rollouts/step_*.parquet")):
+        table = pq.read_table(path, columns=["step", "prompt", "completion_tokens"])
+        for prompt in table["prompt"].to_pylist():
+            digest.update(str(prompt).encode("utf-8", "surrogatepass") + b"\0")
+        tokens += sum(table["completion_tokens"].to_pylist())
+        rollouts += len(table)
+        steps |= set(table["step"].to_pylist())
+    if not steps:
+        raise ValueError("no rollouts")
+    return digest.hexdigest(), tokens / len(steps), rollouts / len(steps)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

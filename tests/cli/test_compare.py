@@ -1,0 +1,150 @@
+"""`gd2po compare` from its command line: what it refuses before the first run, and real runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from gd2po.cli import app
+from gd2po.cli.compare import CompareOptions, make_plan, parse_targets
+from gd2po.errors import ConfigError
+from gd2po.recipes import recipe_path
+
+SMALL = [
+    *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--save_steps", "1"),
+    *("--max_completion_length", "48", "--dataset_size", "64", "--learning_rate", "1e-3", "--warmup_steps", "0"),
+]
+COMPARE = ["compare", "--methods", "gdpo,gd2po-hard", "--eval-prompts", "8", "--eval-every", "1", "--threads", "1"]
+
+
+def planned(arguments: Sequence[str] = (), **options: Any) -> Any:
+    plan, _ = make_plan(CompareOptions(**{"methods": "gdpo,gd2po-snr", **options}), arguments)
+    return plan
+
+
+def test_a_plan_holds_every_setting_and_evaluates_five_times() -> None:
+    plan = planned(["--learning_rate", "1e-4"], seeds="3", threads=2)
+    assert plan.settings["learning_rate"] == 1e-4
+    assert plan.settings["eval_prompts"] == 256
+    assert "seed" not in plan.settings
+    assert (plan.steps, plan.eval_every, plan.threads, plan.baseline) == (40, 8, 2, "gdpo")
+    assert json.loads(json.dumps(plan.settings)) == plan.settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (["--leraning_rate", "1"], {}, "Did you mean `learning_rate`"),
+        (["--seed", "1"], {}, "Name the seeds with --seeds"),
+        (["--output_dir", "x"], {}, "Name the folder with --out"),
+        (["--resume_from_checkpoint", "x"], {}, "The same command goes on"),
+        (["--max_steps", "-1"], {}, "`max_steps` must be at least 1"),
+        ([], {"methods": "gdpo,gd2p-snr"}, "Did you mean 'gd2po-snr'?"),
+        ([], {"methods": "gdpo", "own_methods": ["mine:fitlering=hard"]}, "method 'mine': unknown key `fitlering`"),
+        ([], {"methods": "gdpo", "own_methods": ["mine:snr_threshold=2"]}, "method 'mine': "),
+        ([], {"methods": "gd2po-snr", "own_methods": ["mine:filtering=snr"]}, "are the same settings here"),
+        ([], {"seeds": "0,0"}, "has 0 twice"),
+        ([], {"eval_prompts": 0}, "`--eval-prompts` must be at least 1"),
+        ([], {"eval_every": 0}, "`--eval-every` must be at least 1"),
+        ([], {"threads": 0}, "`--threads` must be at least 1"),
+        ([], {"config": "quikstart"}, "quickstart"),
+    ],
+)
+def test_what_would_fail_in_every_run_is_refused_before_the_first(
+    arguments: list[str], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        planned(arguments, **options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0.5", "exact calls=", "=0.5", "exact calls=much"])
+def test_a_malformed_target_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="`--target` must be score=number"):
+        parse_targets([text])
+
+
+@pytest.mark.parametrize("recipe", ["quickstart", "noisy-graders"])
+def test_the_built_in_settings_can_be_compared_by_all_methods(recipe: str) -> None:
+    plan = planned(config=recipe, methods="grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated")
+    assert len(plan.methods) == 6
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "gd2po", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    broken = ["--method", "broken:reward_weights=1"]
+    process = start(*COMPARE, *broken, "--seeds", "0-1", "--out", whole, *SMALL)
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 1, output  # a method failed, and the others went on
+    document = json.loads((whole / "compare.json").read_text())
+    assert document["same_prompts"]
+    assert [method["seeds"] for method in document["methods"]] == [[0, 1], [0, 1], []]
+    assert [run["seed"] for run in document["methods"][2]["failed"]] == [0, 1]
+    assert "reward weights" in document["methods"][2]["failed"][0]["error"]
+    assert [point["step"] for point in document["methods"][0]["curves"]["exact calls"]] == [0, 1, 2]
+    assert "broken failed with seed 0 and 1" in output
+
+    process = start(*COMPARE, "--seeds", "0", "--out", torn, *SMALL)
+    deadline = time.monotonic() + 120
+    while not list(torn.glob("runs/*/*/checkpoint-1/trainer_state.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    process = start(*COMPARE, "--seeds", "0-1", "--out", torn, *SMALL)  # goes on, with a seed more
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    for method in ("gdpo", "gd2po-hard"):
+        for name in ("evaluations.jsonl", "model.safetensors"):
+            first, second = (folder / "runs" / method / "seed-0" / name for folder in (whole, torn))
+            assert first.read_bytes() == second.read_bytes()
+
+    process = start(*COMPARE, "--seeds", "0-1", "--out", torn, *SMALL, "--learning_rate", "1e-5")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "holds another comparison: learning_rate is 1e-05 and was 0.001" in " ".join(output.split())
+
+
+def documented_commands() -> list[str]:
+    root = Path(__file__).parents[2]
+    texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/compare.md")]
+    lines = [line for text in texts for line in text.splitlines()]
+    return [line for line in lines if line.startswith("gd2po compare")]
+
+
+def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_run.yaml").write_text(recipe_path("quickstart").read_text())
+    planned_runs: list[CompareOptions] = []
+    monkeypatch.setattr(
+        "gd2po.cli.compare.compare_command",
+        lambda options, arguments: planned_runs.append(options) or (make_plan(options, arguments) and 0),
+    )
+    commands = documented_commands()
+    assert len(commands) >= 4
+    for command in commands:
+        result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    assert [options.config for options in planned_runs].count("my_run.yaml") == 1
+    assert [list(options.own_methods) for options in planned_runs].count(
+        ["half:advantage_estimator=gd2po,snr_threshold=0.5"]
+    ) == 1
