@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SETTINGS = ("quickstart", "noisy-graders")
+SETTINGS = ("trade-off", "noisy-graders")
 METHODS = "gdpo,gd2po-hard,gd2po-snr,gd2po-gated"
 SCORE = "exact calls"
 ROLLOUTS = "64"

@@ -75,7 +75,7 @@ def test_a_malformed_target_is_refused(text: str) -> None:
         parse_targets([text])
 
 
-@pytest.mark.parametrize("recipe", ["quickstart", "noisy-graders"])
+@pytest.mark.parametrize("recipe", ["quickstart", "noisy-graders", "trade-off"])
 def test_the_built_in_settings_can_be_compared_by_all_methods(recipe: str) -> None:
     plan = planned(config=recipe, methods="grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated")
     assert len(plan.methods) == 6

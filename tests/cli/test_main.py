@@ -66,7 +66,7 @@ def test_version_is_printed() -> None:
 
 def test_recipes_are_listed_and_printed() -> None:
     listed = [line.split()[0] for line in gd2po("recipes").stdout.splitlines()]
-    assert {"quickstart", "noisy-graders"} <= set(listed)
+    assert {"quickstart", "noisy-graders", "trade-off"} <= set(listed)
     assert "model_name_or_path: builtin:toolcalls" in gd2po("recipes", "quickstart").stdout
 
 
