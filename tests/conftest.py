@@ -1,8 +1,10 @@
 """Settings and import path that all tests share."""
 
+import os
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -15,3 +17,12 @@ settings.load_profile("gd2po")
 
 # Batches in tests are small: threads would cost more than they do.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of the real data: GD2PO_DATA, or shared/data beside the repository."""
+    folder = Path(os.environ.get("GD2PO_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("GD2PO_DATA does not name the folder of the real data")
+    return folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import shutil
 import signal
@@ -353,11 +352,10 @@ def test_wrong_reward_models_and_data_are_named(safety_data: Path, reward_models
         summarise_rewards(["a", "b"], {"r": [1.0]})
 
 
-@pytest.mark.skipif("GD2PO_DATA" not in os.environ, reason="GD2PO_DATA does not name the folder of the real data")
-def test_the_real_prompts_of_the_safety_evaluation_load() -> None:
+def test_the_real_prompts_of_the_safety_evaluation_load(real_data: Path) -> None:
     from gd2po.data.safety import load_safety_prompts
 
-    prompts = load_safety_prompts(Path(os.environ["GD2PO_DATA"]) / "safe_alignment", limit=20)
+    prompts = load_safety_prompts(real_data / "safe_alignment", limit=20)
     counts: dict[str, int] = {}
     for prompt in prompts:
         counts[prompt.dataset] = counts.get(prompt.dataset, 0) + 1

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +46,7 @@ def test_what_cannot_be_learned_from_is_named(tmp_path: Path, rows: list[dict[st
         load_demonstrations(write(tmp_path, rows))
 
 
-@pytest.mark.skipif("GD2PO_DATA" not in os.environ, reason="GD2PO_DATA does not name the folder of the real data")
-def test_the_real_demonstrations_load() -> None:
-    loaded = load_demonstrations(str(Path(os.environ["GD2PO_DATA"]) / "rlla" / "sft.json"))
+def test_the_real_demonstrations_load(real_data: Path) -> None:
+    loaded = load_demonstrations(str(real_data / "rlla" / "sft.json"))
     assert len(loaded) == 400
     assert all(row["completion"][0]["content"].startswith("<think>") for row in loaded)

@@ -1,6 +1,5 @@
 import functools
 import http.server
-import os
 import subprocess
 import sys
 import threading
@@ -35,13 +34,9 @@ def refused(match, source, **options):
 
 
 @pytest.fixture(scope="session")
-def real_file():
+def real_file(real_data):
     """RLLA's test split."""
-    default = Path(__file__).parents[3] / "shared" / "data"
-    path = Path(os.environ.get("GD2PO_DATA", default)) / "rlla" / "test.parquet"
-    if not path.is_file():
-        pytest.skip("GD2PO_DATA does not name a folder that holds rlla/test.parquet")
-    return path
+    return real_data / "rlla" / "test.parquet"
 
 
 @pytest.fixture

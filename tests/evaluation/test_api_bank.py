@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -190,9 +189,8 @@ def test_missing_files_and_wrong_levels_are_named(tmp_path: Path) -> None:
         load_api_bank(tmp_path, [1], limit=0)
 
 
-@pytest.mark.skipif("GD2PO_DATA" not in os.environ, reason="GD2PO_DATA does not name the folder of the real data")
-def test_the_real_files_load_and_hold_the_golden_references() -> None:
-    samples = load_api_bank(Path(os.environ["GD2PO_DATA"]) / "api_bank")
+def test_the_real_files_load_and_hold_the_golden_references(real_data: Path) -> None:
+    samples = load_api_bank(real_data / "api_bank")
     counts = [sum(sample.level == level for sample in samples) for level in LEVELS]
     assert counts == [399, 67, 131]
     by_key = {sample.key: sample for sample in samples}

@@ -314,12 +314,13 @@ def _reward_scores(
 def _print_table(title: str, columns: list[str], rows: Mapping[str, list[str]]) -> None:
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table()
     table.add_column("")
     for column in columns:
         table.add_column(column, justify="right")
     for name, cells in rows.items():
         table.add_row(name, *cells)
+    console.print(title)  # not the table's own title, which wraps at the table's width
     console.print(table)
 
 
