@@ -25,8 +25,8 @@ class GD2POConfig(GRPOConfig):  # type: ignore[misc]
         advantage_estimator: "gd2po", "gdpo" or "grpo".
         filtering: "snr" drops the conflicts whose agreement score is below `snr_threshold`, "hard" all of them, "none"
             nothing.
-        snr_threshold: in [0, 1], or "auto" for the largest at which every reward keeps `min_retained` of its signal. The
-            paper's scripts take 0.8; docs/results.md says why the default is lower.
+        snr_threshold: in [0, 1], or "auto" for the largest at which every reward keeps `min_retained` of its signal.
+            The paper's scripts take 0.8; docs/results.md says why the default is lower.
         snr_eps: keeps the agreement score finite.
         min_retained: for "auto", in [0, 1].
         conflict_pairs: "all", or "correlated" to let only rewards conflict that normally agree.
