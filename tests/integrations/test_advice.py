@@ -90,7 +90,7 @@ def test_a_trainer_passes_the_advice_on(make_trainer: Any, caplog: pytest.LogCap
     def constant(completions: list[str], **kwargs: Any) -> list[float]:
         return [0.5] * len(completions)
 
-    trainer = make_trainer([length, shortness, constant], max_steps=WINDOW + 2)
+    trainer = make_trainer([length, shortness, constant], max_steps=WINDOW + 2, snr_threshold=0.8)
     with caplog.at_level(logging.WARNING, logger="gd2po.integrations.trl"):
         trainer.train()
     advice = [record.message for record in caplog.records if "Said once" in record.message]

@@ -91,7 +91,11 @@ def test_grpo_gives_the_advantages_of_trl_up_to_its_epsilon(make_trainer: Any, m
         (options := {"snr_threshold": 0.4, "whitening": "tokens"}, gd2po_advantages, options),
         (options := {"filtering": "hard", "query_reweighting": False}, gd2po_advantages, options),
         (options := {"snr_threshold": "auto", "min_retained": 0.5}, gd2po_advantages, options),
-        (options := {"conflict_pairs": "correlated", "min_correlation": 0.1}, gd2po_advantages, options),
+        (
+            options := {"conflict_pairs": "correlated", "min_correlation": 0.1},
+            gd2po_advantages,
+            {"snr_threshold": 0.3, **options},  # the trainer's default; the function's is the paper's
+        ),
     ],
 )
 def test_the_loss_gets_the_advantages_of_the_core(
