@@ -47,7 +47,7 @@ def test_a_difference_that_every_seed_shows_is_beyond_noise(comparison: Maker) -
     found = comparison(
         {"gdpo": [0.0] * 5, "better": [0.03, 0.04, 0.05, 0.04, 0.03], "same": [0.01, -0.01, 0, 0.02, -0.02]}
     )
-    assert found.headline == "better is above gdpo in exact calls; better is above gdpo in brevity"
+    assert found.headline == "better is above gdpo in exact calls and brevity"
     better = next(method for method in found.methods if method.name == "better")
     assert better.difference[EXACT_CALLS].value == pytest.approx(0.038)
     assert better.difference[EXACT_CALLS].low == pytest.approx(0.03, abs=0.003)

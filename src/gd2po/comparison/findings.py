@@ -24,11 +24,14 @@ def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseli
     if all(estimate.seeds < ENOUGH_SEEDS for method in others for estimate in method.difference.values()):
         return f"Too few seeds to tell the methods apart: it takes {ENOUGH_SEEDS}"
     parts = []
-    for metric in metrics:
-        for word, sign in (("above", 1), ("below", -1)):
-            names = [method.name for method in others if _beyond(method, metric) * sign > 0]
-            if names:
-                parts.append(f"{join(names, _ALL)} {'is' if len(names) == 1 else 'are'} {word} {baseline} in {metric}")
+    for method in others:
+        above = [metric for metric in metrics if _beyond(method, metric) > 0]
+        below = [metric for metric in metrics if _beyond(method, metric) < 0]
+        if above:
+            also = f", below it in {join(below, _ALL)}" if below else ""
+            parts.append(f"{method.name} is above {baseline} in {join(above, _ALL)}{also}")
+        elif below:
+            parts.append(f"{method.name} is below {baseline} in {join(below, _ALL)}")
     if not parts:
         return f"No method differs from {baseline} beyond noise"
     return "; ".join(parts)
