@@ -18,7 +18,7 @@ VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
 VERL_TESTS := $(wildcard tests/integrations/test_verl*.py) tests/cli/test_doctor.py
 
-.PHONY: help train test test-slow test-verl check lint types imports format bench clean
+.PHONY: help train test test-slow test-verl check lint types imports format bench bench-learning clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -26,6 +26,7 @@ help:
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
 	@echo "make check      lint, types and import rules"
 	@echo "make bench      the speed benchmarks"
+	@echo "make bench-learning  do the methods learn, and do they differ? For a nightly run"
 	@echo "make format     format the code"
 
 train: $(READY)
@@ -62,6 +63,9 @@ bench: $(READY_DEV)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/update.py
 	$(BIN)/python benchmarks/diagnose.py
+
+bench-learning: $(READY_DEV)
+	$(BIN)/python benchmarks/learning.py
 
 clean:
 	rm -rf $(VENV) $(VENV_VERL)
