@@ -149,12 +149,14 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 DRIVER = """
+import signal
 import sys
 from pathlib import Path
 from rich.console import Console
 from gd2po.comparison import folder as files
 from gd2po.comparison.plan import Plan
 from gd2po.comparison.runner import Runner
+signal.signal(signal.SIGINT, signal.default_int_handler)  # else ignored where tests run in the background of a shell
 plan = Plan("x", [], {}, {"a": {"action": "wait"}, "b": {"snr_eps": "1"}}, [0], "a", 3, 3, 1)
 folder = Path(sys.argv[1])
 with files.opened(folder):
