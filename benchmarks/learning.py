@@ -3,9 +3,9 @@
     python benchmarks/learning.py
     python benchmarks/learning.py --seeds 0-4 --steps 40 --jobs 2
 
-For both built-in settings, `gd2po compare` trains each method with each seed. A method passes if its exact calls on
-held-out prompts rise by the points of `--least`; what the methods differ in is printed and not judged, since a few
-short runs cannot tell. With `--out` a benchmark that was stopped goes on, and its runs are kept.
+For a trade-off and for noisy graders, `gd2po compare` trains each method with each seed. A method passes if its exact
+calls on held-out prompts rise by the points of `--least`; what the methods differ in is printed and not judged, since
+a few short runs cannot tell. With `--out` a benchmark that was stopped goes on, and its runs are kept.
 """
 
 from __future__ import annotations

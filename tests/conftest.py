@@ -23,6 +23,6 @@ torch.set_num_threads(1)
 def real_data() -> Path:
     """The folder of the real data: GD2PO_DATA, or shared/data beside the repository."""
     folder = Path(os.environ.get("GD2PO_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not folder.is_dir():
+    if not all((folder / part).is_dir() for part in ("api_bank", "rlla", "safe_alignment")):
         pytest.skip("GD2PO_DATA does not name the folder of the real data")
     return folder
