@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gd2po import diagnose_batch, gd2po_advantages
 from gd2po.core.metrics import batch_metrics
-from gd2po.integrations.advice import Advisor
+from gd2po.diagnosis.verdict.advice import Advisor
 
 THRESHOLD = 0.8
 

@@ -21,9 +21,9 @@ from _timing import Measurement, print_table, write_json
 from transformers import PrinterCallback, TrainerCallback
 
 from gd2po import GD2POTrainer
-from gd2po.cli.arguments import parse_run
-from gd2po.cli.setup import load_reward_funcs, load_train_prompts
 from gd2po.data import builtin_model
+from gd2po.training.arguments import parse_run
+from gd2po.training.setup import load_reward_funcs, load_train_prompts
 
 LIMIT = 0.01
 

@@ -27,9 +27,9 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForSequenceClassification
 
 from gd2po.data import load_prompts
-from gd2po.evaluation.policies import load_tokenizer
+from gd2po.evaluation.generation.policies import load_tokenizer
 from gd2po.rewards import RewardModel
-from gd2po.rewards.reward_model import conversation_texts
+from gd2po.rewards.models.reward_model import conversation_texts
 
 Conversation = tuple[str, str, bool]
 """Prompt, completion, and whether the completion is a good one."""

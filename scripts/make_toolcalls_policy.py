@@ -1,6 +1,6 @@
 """Make the built-in policy of the task `toolcalls`: train its tokenizer, then a small Llama on noisy demonstrations.
 
-    python scripts/make_toolcalls_policy.py --out src/gd2po/data/toolcalls_policy --seed 0
+    python scripts/make_toolcalls_policy.py --out src/gd2po/data/toolcalls/policy --seed 0
 
 It learns in two stages: the skill from plain right answers, then the ways of noisy teachers, so that reinforcement
 learning starts with room to learn; `toolcalls_demonstrations.py` says which faults these teachers have. The same
@@ -23,8 +23,8 @@ from toolcalls_demonstrations import KIND_SHARES, demonstration, plain_demonstra
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from gd2po.data import toolcalls
-from gd2po.data.toolcalls import ToolCallExample, toolcall_examples
+from gd2po.data.toolcalls import task as toolcalls
+from gd2po.data.toolcalls.task import ToolCallExample, toolcall_examples
 
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
 PAD, START, END = "<|pad|>", "<|im_start|>", "<|im_end|>"

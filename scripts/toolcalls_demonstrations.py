@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import random
 
-from gd2po.data.toolcalls import Argument, Call, ToolCallExample, rlla_answer, spoken_name
-from gd2po.data.toolcalls_tools import TOOLS
+from gd2po.data.toolcalls.task import Argument, Call, ToolCallExample, rlla_answer, spoken_name
+from gd2po.data.toolcalls.tools import TOOLS
 
 HABIT_RATE = 0.58
 FORMAT_HABIT_RATE = 0.58

@@ -25,7 +25,7 @@ method=(
   algorithm.use_kl_in_reward=false
 )
 reward=(
-  reward.custom_reward_function.path=pkg://gd2po.integrations.verl_rewards
+  reward.custom_reward_function.path=pkg://gd2po.integrations.verl.rewards
   reward.custom_reward_function.name=compute_score
   "+reward.custom_reward_function.reward_kwargs.reward_funcs=$rewards"
   +reward.custom_reward_function.reward_kwargs.reward_kwargs.think_length.target_words=512

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         gdpo_advantages,
         grpo_advantages,
     )
-    from gd2po.integrations.trl import GD2POTrainer
-    from gd2po.integrations.trl_config import GD2POConfig
+    from gd2po.integrations.trl.config import GD2POConfig
+    from gd2po.integrations.trl.trainer import GD2POTrainer
 
 __version__ = metadata.version("gd2po")
 
@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "GD2POConfig": "gd2po.integrations.trl_config",
-    "GD2POTrainer": "gd2po.integrations.trl",
+    "GD2POConfig": "gd2po.integrations.trl.config",
+    "GD2POTrainer": "gd2po.integrations.trl.trainer",
     **dict.fromkeys(
         (
             "AdvantageResult",

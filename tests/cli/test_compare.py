@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from gd2po.cli import app
-from gd2po.cli.compare import CompareOptions, make_plan, parse_targets
 from gd2po.errors import ConfigError
 from gd2po.recipes import recipe_path
+from gd2po.training.compare import CompareOptions, make_plan, parse_targets
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--save_steps", "1"),
@@ -136,7 +136,7 @@ def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "my_run.yaml").write_text(recipe_path("quickstart").read_text())
     planned_runs: list[CompareOptions] = []
     monkeypatch.setattr(
-        "gd2po.cli.compare.compare_command",
+        "gd2po.training.compare.compare_command",
         lambda options, arguments: planned_runs.append(options) or (make_plan(options, arguments) and 0),
     )
     commands = documented_commands()

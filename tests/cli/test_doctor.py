@@ -18,7 +18,7 @@ from gd2po.cli.doctor import CHECKS, Check, examine, examine_plug_in, supported_
 PYPROJECT = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
 
 
-PLUG_IN = "[verl.plugins]\ngd2po = gd2po.integrations.verl\n"
+PLUG_IN = "[verl.plugins]\ngd2po = gd2po.integrations.verl.plugin\n"
 
 
 def install(

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 from gd2po.cli import app
 from gd2po.cli.evaluate import parse_levels, parse_reward_models
 from gd2po.data import builtin_model
-from gd2po.data.toolcalls import toolcall_examples
+from gd2po.data.toolcalls.task import toolcall_examples
 from gd2po.errors import ConfigError, DataFormatError, OutputWriteError
-from gd2po.evaluation.generation import TransformersPolicy
+from gd2po.evaluation.generation.generate import TransformersPolicy
 from gd2po.evaluation.safety import summarise_rewards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "rewards"))
@@ -106,7 +106,9 @@ def test_an_evaluation_that_was_stopped_goes_on_and_ends_the_same(
 def test_a_finished_evaluation_loads_no_model_again(
     levels: Path, whole: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gd2po.evaluation.policies.load_policy", lambda *args, **kwargs: pytest.fail("loaded"))
+    monkeypatch.setattr(
+        "gd2po.evaluation.generation.policies.load_policy", lambda *args, **kwargs: pytest.fail("loaded")
+    )
     assert "10 of 10 outputs are in" in done(*api_bank(levels, whole[0]))
 
 
@@ -215,7 +217,8 @@ def test_an_evaluation_that_was_killed_goes_on_and_ends_the_same(
 ) -> None:
     """Killed by the system, at a batch's end: nothing of the process has a chance to clean up."""
     killed = (
-        "import os, signal, sys; from gd2po.cli import main; from gd2po.evaluation.output_log import OutputLog\n"
+        "import os, signal, sys; from gd2po.cli import main\n"
+        "from gd2po.evaluation.generation.output_log import OutputLog\n"
         "append = OutputLog.append\n"
         "def dying(log, records):\n"
         "    append(log, records)\n"

@@ -17,8 +17,8 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gd2po.cli.train import INTERRUPTED, train_command
 from gd2po.errors import ConfigError, RunFolderError
+from gd2po.training.train import INTERRUPTED, train_command
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4"),

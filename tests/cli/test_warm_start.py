@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from gd2po.cli.warm_start import warm_start_command
 from gd2po.data import builtin_model
-from gd2po.data.toolcalls import toolcall_examples
+from gd2po.data.toolcalls.task import toolcall_examples
 from gd2po.errors import ConfigError, DataFormatError, RunFolderError
+from gd2po.training.warm_start import warm_start_command
 
 CPU = [
     "--use_cpu",

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gd2po.comparison.plan import METHODS, Plan
 from gd2po.comparison.results import Run
+from gd2po.comparison.run.plan import METHODS, Plan
 
 PROGRAM = """
 import json, os, sys, time

@@ -12,9 +12,9 @@ import pytest
 
 from gd2po.comparison.analysis import compare
 from gd2po.comparison.model import Comparison
-from gd2po.comparison.plan import Plan
-from gd2po.comparison.report import to_json
 from gd2po.comparison.results import EXACT_CALLS, Run
+from gd2po.comparison.run.plan import Plan
+from gd2po.comparison.views.page import to_json
 from gd2po.errors import ConfigError
 
 JITTER = (0.0, 0.01, -0.01, 0.02, -0.02, 0.005)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gd2po.comparison import folder as files
-from gd2po.comparison.plan import Plan
 from gd2po.comparison.results import read_run
-from gd2po.comparison.runner import Runner
+from gd2po.comparison.run import folder as files
+from gd2po.comparison.run.plan import Plan
+from gd2po.comparison.run.runner import Runner
 from gd2po.errors import RunFolderError
 
 

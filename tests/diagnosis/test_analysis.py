@@ -261,7 +261,7 @@ def test_blocks_of_groups_give_the_same_intervals(
 ) -> None:
     path = write_log(make_log(trade_off, steps=20, groups=64).columns)
     exact = diagnose(RewardLog(path)).pairs[0].correlation
-    monkeypatch.setattr("gd2po.diagnosis.sums.BLOCKS", 200)
+    monkeypatch.setattr("gd2po.diagnosis.numbers.sums.BLOCKS", 200)
     blocked = diagnose(RewardLog(path)).pairs[0].correlation
     assert blocked.value == pytest.approx(exact.value)
     assert blocked.high - blocked.low == pytest.approx(exact.high - exact.low, rel=0.2)
@@ -301,7 +301,7 @@ def test_the_size_of_chunks_changes_nothing(
 ) -> None:
     path = write_log(make_log(trade_off, steps=12, groups=16).columns)
     whole = diagnose(RewardLog(path))
-    monkeypatch.setattr("gd2po.diagnosis.grouping.CHUNK_ROLLOUTS", 100)
+    monkeypatch.setattr("gd2po.logs.grouping.CHUNK_ROLLOUTS", 100)
     pieces = diagnose(RewardLog(path))
     assert pieces.pairs[0].correlation.value == pytest.approx(whole.pairs[0].correlation.value)
     assert [group.where for group in pieces.prompts] == [group.where for group in whole.prompts]
@@ -314,8 +314,8 @@ def test_a_step_larger_than_any_batch_is_cut_between_groups(
 ) -> None:
     path = write_log(make_log(trade_off, steps=1, groups=200).columns)
     whole = diagnose(RewardLog(path))
-    monkeypatch.setattr("gd2po.diagnosis.grouping.CHUNK_ROLLOUTS", 100)
-    monkeypatch.setattr("gd2po.diagnosis.grouping.LARGEST_STEP", 300)
+    monkeypatch.setattr("gd2po.logs.grouping.CHUNK_ROLLOUTS", 100)
+    monkeypatch.setattr("gd2po.logs.grouping.LARGEST_STEP", 300)
     pieces = diagnose(RewardLog(path))
     assert pieces.source.steps == 1
     assert pieces.source.group_sizes == {8: 200}

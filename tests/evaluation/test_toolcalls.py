@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gd2po.data.toolcalls import rlla_answer, toolcall_examples
+from gd2po.data.toolcalls.task import rlla_answer, toolcall_examples
 from gd2po.evaluation.toolcalls import exact_call
 from gd2po.rewards import tool_call_correctness
 

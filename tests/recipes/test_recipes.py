@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gd2po.cli.arguments import ParsedRun, parse_run
-from gd2po.cli.setup import load_reward_funcs
+from gd2po.training.arguments import ParsedRun, parse_run
+from gd2po.training.setup import load_reward_funcs
 
 CPU = ["--use_cpu", "--bf16", "false"]
 PAPER = ["tool-calling", "tool-calling-2", "safe-alignment"]

@@ -41,7 +41,7 @@ def train(context: typer.Context) -> None:
 
     Arguments follow TRL: a YAML file or recipe gives the values, the command line overrides them.
     """
-    from gd2po.cli.train import train_command
+    from gd2po.training.train import train_command
 
     raise typer.Exit(train_command(context.args))
 
@@ -56,7 +56,7 @@ def warm_start(context: typer.Context) -> None:
 
     It is TRL's SFTTrainer with the recipe warm-start. `gd2po warm-start --help` lists every field.
     """
-    from gd2po.cli.warm_start import warm_start_command
+    from gd2po.training.warm_start import warm_start_command
 
     raise typer.Exit(warm_start_command(context.args))
 
@@ -113,7 +113,7 @@ def compare(
         import jinja2 as _jinja2  # noqa: F401
         import plotly.offline as _plotly  # noqa: F401
 
-        from gd2po.cli.compare import CompareOptions, compare_command
+        from gd2po.training.compare import CompareOptions, compare_command
     except ModuleNotFoundError as error:
         raise MissingDependencyError(f"`gd2po compare` needs {error.name}: pip install 'gd2po[trl,report]'.") from error
 

@@ -280,7 +280,7 @@ def _outputs(
     if choice is not None:
         folder = output_folder(out, benchmark, choice.model)
         return generate_outputs(choice, prompts, keys, record, folder), folder
-    from gd2po.evaluation.outputs import read_outputs
+    from gd2po.evaluation.generation.outputs import read_outputs
 
     texts = read_outputs(str(outputs), set(keys))
     rows = {key: row for row, key in enumerate(keys)}
@@ -297,8 +297,8 @@ def _reward_scores(
     options: dict[str, Any],
 ) -> list[float]:
     """The score of each output under one reward model, which is gone from memory afterwards."""
-    from gd2po.evaluation.output_log import OutputLog
-    from gd2po.evaluation.runs import fingerprint, model_fingerprint
+    from gd2po.evaluation.generation.output_log import OutputLog
+    from gd2po.evaluation.generation.runs import fingerprint, model_fingerprint
     from gd2po.evaluation.safety import score_all
 
     texts = [str(records[prompt.key]["raw_output"]) for prompt in prompts]

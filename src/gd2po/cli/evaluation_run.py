@@ -45,7 +45,7 @@ class ModelChoice:
 
     def settings(self, prompts: Any) -> dict[str, Any]:
         """What the outputs depend on. Where and in which batches they are generated may change from call to call."""
-        from gd2po.evaluation.runs import fingerprint, model_fingerprint
+        from gd2po.evaluation.generation.runs import fingerprint, model_fingerprint
 
         chosen = {key: value for key, value in asdict(self).items() if key not in ("device", "batch_size")}
         return {**chosen, "model_state": model_fingerprint(self.path), "prompts": fingerprint(prompts)}
@@ -64,10 +64,10 @@ def generate_outputs(
     folder: Path,
 ) -> dict[str, dict[str, Any]]:
     """The record of each prompt, by key; generated now, or in an earlier call into the same folder."""
-    from gd2po.evaluation.generation import encode_prompts, new_tokens_that_fit
-    from gd2po.evaluation.output_log import OutputLog
-    from gd2po.evaluation.policies import load_policy
-    from gd2po.evaluation.runs import complete_all
+    from gd2po.evaluation.generation.generate import encode_prompts, new_tokens_that_fit
+    from gd2po.evaluation.generation.output_log import OutputLog
+    from gd2po.evaluation.generation.policies import load_policy
+    from gd2po.evaluation.generation.runs import complete_all
 
     with OutputLog(folder / "outputs.jsonl", choice.settings(list(prompts))) as log:
         done = len(log.records)
@@ -122,7 +122,7 @@ def write_scores(path: Path, value: Any) -> None:
     Raises:
         OutputWriteError: they cannot be written.
     """
-    from gd2po.evaluation.output_log import write_json
+    from gd2po.evaluation.generation.output_log import write_json
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

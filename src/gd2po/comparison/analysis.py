@@ -7,8 +7,8 @@ from importlib import metadata
 
 from gd2po.comparison.findings import findings_of, headline_of
 from gd2po.comparison.model import Comparison, CurvePoint, FailedRun, MethodNumbers, Reached
-from gd2po.comparison.plan import Plan
 from gd2po.comparison.results import Run, metrics_of
+from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.statistics import Estimate, mean_over_seeds, steps_to_target
 from gd2po.errors import ConfigError
 

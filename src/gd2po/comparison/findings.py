@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from gd2po.comparison.model import Finding, Level, MethodNumbers
 from gd2po.comparison.results import EXACT_CALLS
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
-from gd2po.comparison.wording import difference_with_interval, score
-from gd2po.diagnosis.limits import STARVED_RETAINED
-from gd2po.diagnosis.wording import join, percent
+from gd2po.comparison.views.wording import difference_with_interval, score
+from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
+from gd2po.report.wording import join, percent
 
 _ALL = 100
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
-from gd2po.comparison import folder as files
-from gd2po.comparison.plan import Plan
+from gd2po.comparison.run import folder as files
+from gd2po.comparison.run.plan import Plan
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import RunFolderError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from gd2po.data.columns import require_columns
-from gd2po.data.prompts import load_prompts
+from gd2po.data.sources import load_prompts
 from gd2po.errors import DataFormatError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gd2po.data.columns import require_columns
-from gd2po.data.prompts import load_prompts
+from gd2po.data.sources import load_prompts
 from gd2po.errors import DataFormatError, InvalidInputError
 
 

@@ -7,14 +7,20 @@
 Needs `gd2po[report]`.
 """
 
-from gd2po.diagnosis.analysis import diagnose
-from gd2po.diagnosis.export import to_json, write_json
-from gd2po.diagnosis.layout import ColumnChoices
-from gd2po.diagnosis.log import RewardLog
-from gd2po.diagnosis.model import Diagnosis
-from gd2po.diagnosis.report import render_html, write_html
-from gd2po.diagnosis.run_report import RunReport, write_run_report
-from gd2po.diagnosis.terminal import print_diagnosis
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gd2po.diagnosis.analysis import diagnose
+    from gd2po.diagnosis.model import Diagnosis
+    from gd2po.diagnosis.run_report import RunReport, write_run_report
+    from gd2po.diagnosis.views.json import to_json, write_json
+    from gd2po.diagnosis.views.page import render_html, write_html
+    from gd2po.diagnosis.views.terminal import print_diagnosis
+    from gd2po.logs.layout import ColumnChoices
+    from gd2po.logs.reward_log import RewardLog
 
 __all__ = [
     "ColumnChoices",
@@ -29,3 +35,24 @@ __all__ = [
     "write_json",
     "write_run_report",
 ]
+
+_HOMES = {
+    "ColumnChoices": "gd2po.logs.layout",
+    "Diagnosis": "gd2po.diagnosis.model",
+    "RewardLog": "gd2po.logs.reward_log",
+    "RunReport": "gd2po.diagnosis.run_report",
+    "diagnose": "gd2po.diagnosis.analysis",
+    "print_diagnosis": "gd2po.diagnosis.views.terminal",
+    "render_html": "gd2po.diagnosis.views.page",
+    "to_json": "gd2po.diagnosis.views.json",
+    "write_html": "gd2po.diagnosis.views.page",
+    "write_json": "gd2po.diagnosis.views.json",
+    "write_run_report": "gd2po.diagnosis.run_report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy (PEP 562): the trainer's advice needs the limits of the verdict, and no reader of logs.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gd2po.diagnosis' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

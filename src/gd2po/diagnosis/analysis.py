@@ -10,13 +10,6 @@ import numpy as np
 import torch
 
 from gd2po.core import binary_snr_ceiling
-from gd2po.diagnosis.batch import Batch, Floats
-from gd2po.diagnosis.estimates import Estimates
-from gd2po.diagnosis.evidence import Evidence
-from gd2po.diagnosis.grouping import StepReturnsError
-from gd2po.diagnosis.layout import FORMAT_TITLES
-from gd2po.diagnosis.log import RewardLog
-from gd2po.diagnosis.methods import MethodSums, compared_methods
 from gd2po.diagnosis.model import (
     Course,
     Diagnosis,
@@ -30,10 +23,17 @@ from gd2po.diagnosis.model import (
     ShownRollout,
     Source,
 )
-from gd2po.diagnosis.run_settings import DEFAULT_THRESHOLD, RunSettings
-from gd2po.diagnosis.sums import MOST_DISTINCT, THRESHOLDS, Sums, pairs_of
-from gd2po.diagnosis.verdict import judge, pair_kinds
+from gd2po.diagnosis.numbers.batch import Batch, Floats
+from gd2po.diagnosis.numbers.estimates import Estimates
+from gd2po.diagnosis.numbers.methods import MethodSums, compared_methods
+from gd2po.diagnosis.numbers.sums import MOST_DISTINCT, THRESHOLDS, Sums, pairs_of
+from gd2po.diagnosis.verdict.conflicts import judge, pair_kinds
+from gd2po.diagnosis.verdict.evidence import Evidence
 from gd2po.errors import DataFormatError, InvalidInputError
+from gd2po.logs.grouping import StepReturnsError
+from gd2po.logs.layout import FORMAT_TITLES
+from gd2po.logs.reward_log import RewardLog
+from gd2po.runs.settings import DEFAULT_THRESHOLD, RunSettings
 
 MOST_POINTS = 200
 """Points of a curve over the steps."""

@@ -8,20 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gd2po.report.intervals import Interval
+
 SCHEMA_VERSION = 1
 """Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
 
 PairKind = Literal["agree", "oppose", "unrelated", "unclear"]
 VerdictKind = Literal["no_conflict", "noise", "trade_off", "mixed", "unclear", "one_reward", "no_signal"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate with its 95 % bootstrap interval over groups; without bounds where groups are too few."""
-
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gd2po.diagnosis.analysis import diagnose
-from gd2po.diagnosis.export import write_json
-from gd2po.diagnosis.log import RewardLog
 from gd2po.diagnosis.model import Diagnosis
-from gd2po.diagnosis.report import write_html
+from gd2po.diagnosis.views.json import write_json
+from gd2po.diagnosis.views.page import write_html
+from gd2po.logs.reward_log import RewardLog
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gd2po.errors import InvalidInputError
-from gd2po.evaluation.output_log import OutputLog
+from gd2po.evaluation.generation.output_log import OutputLog
 from gd2po.rewards import RewardModel
 
 

@@ -1,14 +1,14 @@
 """Reward functions with TRL's signature, and the checks that say whether one can be trained on."""
 
-from gd2po.rewards.checks import RewardFunctionReport, RewardFunctionWarning, check_reward_func
+from gd2po.rewards.check.report import RewardFunctionReport, RewardFunctionWarning, check_reward_func
 from gd2po.rewards.completions import completion_texts
-from gd2po.rewards.noisy_graders import noisy_grader_a, noisy_grader_b
+from gd2po.rewards.models.reward_model import RewardModel
 from gd2po.rewards.protocol import Completion, Message, RewardFunc
 from gd2po.rewards.registry import REWARD_FUNCS, TOOL_CALL_REWARDS, callable_name, configure, load_reward_func
-from gd2po.rewards.reward_model import RewardModel
 from gd2po.rewards.scores import validate_scores
-from gd2po.rewards.tool_call_text import parse_tool_calls
-from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
+from gd2po.rewards.tool_calling.noisy_graders import noisy_grader_a, noisy_grader_b
+from gd2po.rewards.tool_calling.scores import think_length, tool_call_correctness, tool_call_format
+from gd2po.rewards.tool_calling.text import parse_tool_calls
 
 __all__ = [
     "REWARD_FUNCS",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gd2po.errors import ConfigError, InvalidInputError
-from gd2po.rewards.noisy_graders import noisy_grader_a, noisy_grader_b
-from gd2po.rewards.tool_calling import think_length, tool_call_correctness, tool_call_format
+from gd2po.rewards.tool_calling.noisy_graders import noisy_grader_a, noisy_grader_b
+from gd2po.rewards.tool_calling.scores import think_length, tool_call_correctness, tool_call_format
 
 REWARD_FUNCS: Final[dict[str, Callable[..., Any]]] = {
     "tool_call_correctness": tool_call_correctness,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gd2po.rewards.models.reward_model import loaded_reward_model
 from gd2po.rewards.protocol import Completion, Message
-from gd2po.rewards.reward_model import loaded_reward_model
 
 
 def helpfulness(

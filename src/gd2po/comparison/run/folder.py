@@ -1,0 +1,130 @@
+"""The folder of a comparison.
+
+plan.json       what is compared; the same comparison goes on from it, another is refused
+settings.yaml   what all runs share, as `gd2po train --config` takes it
+runs/<method>/seed-<seed>/      a run folder of `gd2po train`
+runs/<method>/seed-<seed>.log   what that run said
+runs/<method>/seed-<seed>.error why it failed, if it did
+compare.json, compare.html      the result
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from gd2po.comparison.run.plan import PLAN
+from gd2po.errors import DiskFullError, RunFolderError
+
+SETTINGS, JSON_NAME, HTML_NAME = "settings.yaml", "compare.json", "compare.html"
+
+_LOCK = ".lock"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_LEAST_FREE = 2**20
+"""Bytes; with less, a run that failed has failed because of it."""
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[None]:
+    """Hold the folder of a comparison, made if need be, against any other process.
+
+    Raises:
+        RunFolderError: another comparison is at work in it, or it holds something else.
+        DiskFullError: no space is left to write to, then or while it is held.
+    """
+    with naming_a_full_disk(folder):
+        if folder.exists() and not folder.is_dir():
+            raise RunFolderError(f"`--out` must be a folder: {folder} is a file.")
+        if folder.is_dir() and not (folder / PLAN).exists() and any(path.name != _LOCK for path in folder.iterdir()):
+            raise RunFolderError(f"{folder} is not empty and holds no comparison. Choose another --out.")
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = FileLock(folder / _LOCK).acquire(timeout=0)
+        except Timeout as error:
+            raise RunFolderError(
+                f"Another comparison is at work in {folder}. Wait for it to end, or choose another --out."
+            ) from error
+        with lock:
+            yield
+
+
+@contextmanager
+def naming_a_full_disk(folder: Path) -> Iterator[None]:
+    """Turn the system's error about a full disk into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        raise full_disk(folder) from error
+
+
+def full_disk(folder: Path) -> DiskFullError:
+    """The error of a full disk."""
+    return DiskFullError(
+        f"No space is left for {folder}. Nothing that is finished is lost: make room, and the same command goes on."
+    )
+
+
+def is_full(folder: Path) -> bool:
+    """Whether next to nothing can be written any more."""
+    return shutil.disk_usage(folder).free < _LEAST_FREE
+
+
+def run_folder(folder: Path, method: str, seed: int) -> Path:
+    """Where a run is."""
+    return folder / "runs" / method / f"seed-{seed}"
+
+
+def run_log(folder: Path, method: str, seed: int) -> Path:
+    """Where what it says is written."""
+    return folder / "runs" / method / f"seed-{seed}.log"
+
+
+def error_file(folder: Path, method: str, seed: int) -> Path:
+    """Where a run that failed has its error, in a line; the next try removes it."""
+    return folder / "runs" / method / f"seed-{seed}.error"
+
+
+def is_done(run: Path) -> bool:
+    """Whether a run has come to its end: its summary is the last that it writes."""
+    return (run / "summary.json").is_file()
+
+
+def steps_done(run: Path) -> int:
+    """Steps whose rollouts a run has logged."""
+    return max((int(path.stem.split("_")[1]) for path in run.glob("rollouts/step_*.parquet")), default=0)
+
+
+def last_checkpoint(run: Path, steps: int) -> Path | None:
+    """The latest checkpoint that a killed run left complete.
+
+    Not the one of the last step: a trainer that resumes from it takes a step more.
+    """
+    found = [path for path in run.glob("checkpoint-*") if _step_of(path) < steps and _is_complete(path)]
+    return max(found, key=_step_of, default=None)
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """The state is what a trainer writes last."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def remove_checkpoints(run: Path) -> None:
+    """Remove what a finished run needs no more, which is most of its size."""
+    for path in run.glob("checkpoint-*"):
+        shutil.rmtree(path)

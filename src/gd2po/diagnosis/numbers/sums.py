@@ -1,0 +1,204 @@
+"""Running sums over the groups and steps of a log: bounded in memory, and enough for every number of a report."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from gd2po.diagnosis.numbers.batch import Batch, Floats, Indices
+
+THRESHOLDS = np.arange(101) / 100
+"""The thresholds of the explorer; every second one is on the grid of the adaptive threshold."""
+
+BLOCKS = 2000
+"""Blocks that groups are put into for the bootstrap. The first so many groups have a block each, so up to here it
+resamples groups; after that each further group goes to a block at random, and blocks are resampled."""
+
+SHOWN_CANDIDATES = 64
+"""Most conflicted groups that are remembered, to choose those with different prompts from."""
+
+SHOWN_ROLLOUTS = 8
+"""Rollouts of a conflicted group that are shown."""
+
+MOST_DISTINCT = 16
+"""Values of a reward that are told apart."""
+
+
+@dataclass(frozen=True)
+class ConflictedGroup:
+    """A group in which rewards cancel, with the rollouts to show: n of them, K rewards."""
+
+    lost: float
+    """Signal that cancels, per rollout: mean of sum |y| - |sum y|."""
+    step: int
+    size: int
+    places: Indices
+    rewards: Floats
+    reward_advantages: Floats
+    snr: Floats
+    conflicts: list[bool]
+
+
+class BlockSums:
+    """Sums of groups in blocks, the material of the bootstrap; the sum over blocks is the sum over the log."""
+
+    def __init__(self, num_rewards: int, seed: int = 0) -> None:
+        self.columns: dict[str, slice] = {}
+        self.values = torch.zeros(0, 0, dtype=torch.float64)
+        self.lost = torch.zeros(BLOCKS * (len(THRESHOLDS) + 1), 2 * num_rewards + 1, dtype=torch.float64)
+        """Per block and first threshold that drops it: |y| (K), its negative side (K) and number of the conflicts."""
+        self.num_groups = 0
+        self._random = np.random.default_rng(seed)
+
+    @property
+    def used(self) -> int:
+        """Blocks that hold something."""
+        return min(self.num_groups, BLOCKS)
+
+    def add(self, batch: Batch) -> None:
+        """Take the groups of a chunk in."""
+        sums = batch.group_sums
+        if not self.columns:
+            position = 0
+            for name, values in sums.items():
+                self.columns[name] = slice(position, position + values.shape[1])
+                position += values.shape[1]
+            self.values = torch.zeros(BLOCKS, position, dtype=torch.float64)
+        blocks = self._blocks_for(len(batch.group_starts))
+        self.values.index_add_(
+            0, torch.from_numpy(blocks), torch.from_numpy(np.concatenate(list(sums.values()), axis=1))
+        )
+
+        rows = np.flatnonzero(batch.conflicts)
+        first_dropped = np.searchsorted(THRESHOLDS, batch.snr[rows], side="right")
+        slots = np.repeat(blocks, batch.group_sizes)[rows] * (len(THRESHOLDS) + 1) + first_dropped
+        lost = np.concatenate([batch.magnitude[rows], np.ones((len(rows), 1))], axis=1)
+        self.lost.index_add_(0, torch.from_numpy(slots), torch.from_numpy(lost))
+
+    def _blocks_for(self, count: int) -> Indices:
+        own = np.arange(self.num_groups, min(self.num_groups + count, BLOCKS))
+        shared = self._random.integers(0, BLOCKS, size=count - len(own))
+        self.num_groups += count
+        return np.concatenate([own, shared]).astype(np.int64)
+
+    def lost_by_threshold(self) -> Floats:
+        """(blocks, T, 2K+1) what each threshold drops; at 1 that is every conflict, since none scores 1."""
+        shaped = self.lost.view(BLOCKS, len(THRESHOLDS) + 1, -1)[: self.used]
+        return np.asarray(shaped.cumsum(1)[:, : len(THRESHOLDS)].numpy())
+
+
+@dataclass
+class Sums:
+    """All running sums of a log with K rewards."""
+
+    num_rewards: int
+    blocks: BlockSums = field(init=False)
+    group_sizes: dict[int, int] = field(default_factory=dict)
+    """How many groups have each size."""
+    distinct: list[set[float]] = field(init=False)
+    """Values of each reward, as long as they are few."""
+    largest_snr: float = 0.0
+    """Of all conflicts."""
+    conflicted: list[tuple[float, int, ConflictedGroup]] = field(default_factory=list)
+    _steps: list[dict[str, Floats]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.blocks = BlockSums(self.num_rewards)
+        self.distinct = [set() for _ in range(self.num_rewards)]
+
+    def add(self, batch: Batch) -> None:
+        """Take a chunk in."""
+        self.blocks.add(batch)
+        sizes, counts = np.unique(batch.group_sizes, return_counts=True)
+        for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+            self.group_sizes[size] = self.group_sizes.get(size, 0) + count
+        if batch.conflicts.any():
+            self.largest_snr = max(self.largest_snr, float(batch.snr[batch.conflicts].max()))
+        for values, column in zip(self.distinct, batch.rewards.T, strict=True):
+            if len(values) <= MOST_DISTINCT:
+                values.update(np.unique(column[~np.isnan(column)])[: MOST_DISTINCT + 1].tolist())
+        self._steps.append(_step_sums(batch))
+        self._remember_conflicted(batch)
+
+    def steps(self) -> dict[str, Floats]:
+        """Sums of each step, (S, ...), in the order of their numbers; a step that was read in pieces is one."""
+        joined = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
+        numbers, index = np.unique(joined.pop("step"), return_inverse=True)
+        order = np.argsort(index, kind="stable")
+        starts = np.searchsorted(index[order], np.arange(len(numbers)))
+        merged: dict[str, Floats] = {"step": numbers}
+        for extreme, reduce in (("highest", np.maximum), ("lowest", np.minimum)):
+            merged[extreme] = reduce.reduceat(joined[extreme][order], starts, axis=0)
+            # Rollouts at the extreme of the log; a step or piece that stays short of it has none.
+            at = joined[extreme] == reduce.reduce(joined[extreme], axis=0)
+            joined[f"at_{extreme}"] = np.where(at, joined[f"at_{extreme}"], 0)
+        for name in joined:
+            if name not in merged:
+                merged[name] = np.add.reduceat(joined[name][order], starts, axis=0)
+        return merged
+
+    def _remember_conflicted(self, batch: Batch) -> None:
+        """Keep the groups in which the most signal cancels."""
+        magnitude = batch.magnitude[:, : self.num_rewards].sum(1)
+        lost = (batch.per_group(magnitude) - batch.per_group(np.abs(batch.total))) / batch.group_sizes
+        count = min(SHOWN_CANDIDATES, len(lost))
+        for group in np.argpartition(-lost, count - 1)[:count].tolist():
+            if lost[group] <= 0 or (len(self.conflicted) >= SHOWN_CANDIDATES and lost[group] <= self.conflicted[0][0]):
+                continue
+            begin = int(batch.group_starts[group])
+            size = int(batch.group_sizes[group])
+            rows = slice(begin, begin + size)
+            # The rollouts of a large group that conflict the most, in the order of the log.
+            strongest = np.sort(
+                np.argsort(-(magnitude[rows] - np.abs(batch.total[rows])), kind="stable")[:SHOWN_ROLLOUTS]
+            )
+            shown = begin + strongest
+            step = int(batch.steps[batch.steps_of_groups[group]])
+            entry = ConflictedGroup(
+                lost=float(lost[group]),
+                step=step,
+                size=size,
+                places=batch.places[shown],
+                rewards=batch.rewards[shown],
+                reward_advantages=batch.reward_advantages[shown],
+                snr=batch.snr[shown],
+                conflicts=batch.conflicts[shown].tolist(),
+            )
+            # The place breaks ties, so that the choice does not depend on the size of chunks.
+            item = (entry.lost, -int(batch.places[begin]), entry)
+            if len(self.conflicted) < SHOWN_CANDIDATES:
+                heapq.heappush(self.conflicted, item)
+            else:
+                heapq.heappushpop(self.conflicted, item)
+
+
+def _step_sums(batch: Batch) -> dict[str, Floats]:
+    """Sums of each step for the curves, (S, ...)."""
+    groups = batch.group_sums
+    starts = np.searchsorted(batch.steps_of_groups, np.arange(len(batch.steps)))
+    known = ~np.isnan(batch.lengths)
+    sums = {
+        name: np.add.reduceat(groups[name], starts, axis=0)
+        for name in ("rollouts", "conflicts", "applies", "reward", "scored_groups", "constant_groups", "groups")
+    }
+    high = np.maximum.reduceat(np.where(batch.applies, batch.rewards, -np.inf), batch.step_starts, axis=0)
+    low = np.minimum.reduceat(np.where(batch.applies, batch.rewards, np.inf), batch.step_starts, axis=0)
+    return {
+        **sums,
+        "step": batch.steps.astype(np.float64),
+        "highest": high,
+        "at_highest": batch.per_step(batch.rewards == batch.spread_steps(high)),
+        "lowest": low,
+        "at_lowest": batch.per_step(batch.rewards == batch.spread_steps(low)),
+        "length": batch.per_step(np.where(known, batch.lengths, 0))[:, None],
+        "with_length": batch.per_step(known)[:, None],
+    }
+
+
+def pairs_of(num_rewards: int) -> list[tuple[int, int]]:
+    """The pairs of rewards, in the order of all sums over pairs."""
+    return list(combinations(range(num_rewards), 2))

@@ -1,0 +1,1 @@
+"""A diagnosis in the terminal, as a page and as JSON."""

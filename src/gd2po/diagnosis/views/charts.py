@@ -1,0 +1,154 @@
+"""The charts of the page, as Plotly figures without colours: the page's script paints them for light and dark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from gd2po.diagnosis.model import Course, Diagnosis, Explorer
+from gd2po.diagnosis.numbers.sums import pairs_of
+from gd2po.report.charts import MUTED, NEUTRAL, base_layout, plain_text, reward_colour, short
+from gd2po.report.wording import percent, signed
+
+LONGEST_LABEL = 16
+MOST_LABELLED = 10
+"""Rewards up to which the cells of a heatmap hold numbers."""
+
+
+def all_charts(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The figures of a page by the id of the element that they go into."""
+    charts: dict[str, go.Figure] = {}
+    names = [reward.name for reward in diagnosis.rewards]
+    course = diagnosis.course
+    if len(course.first_step) > 1:
+        for index, name in enumerate(names):
+            charts[f"course-{index}"] = _curve(course, course.mean[name], reward_colour(index), "mean", share=False)
+        charts["course-conflicts"] = _curve(course, course.conflict_rate, NEUTRAL, "conflict rate", share=True)
+        if course.length is not None:
+            charts["course-length"] = _curve(course, course.length, MUTED, "tokens", share=False)
+    if len(names) > 1:
+        charts["heat-conflicts"] = _heatmap(diagnosis, names, "conflict")
+        charts["heat-correlation"] = _heatmap(diagnosis, names, "correlation")
+        charts["explorer"] = _explorer(diagnosis.explorer, names)
+    return {name: json.loads(figure.to_json()) for name, figure in charts.items()}
+
+
+def _curve(course: Course, values: Sequence[float | None], colour: str, label: str, *, share: bool) -> go.Figure:
+    """One number over the steps."""
+    spans = [
+        f"step {first}" if first == last else f"steps {first} to {last}"
+        for first, last in zip(course.first_step, course.last_step, strict=True)
+    ]
+    middle = [(first + last) / 2 for first, last in zip(course.first_step, course.last_step, strict=True)]
+    line = go.Scatter(
+        x=middle,
+        y=[short(value) for value in values],
+        mode="lines",
+        line={"width": 2},
+        customdata=spans,
+        hovertemplate=f"%{{customdata}}<br>{label} %{{y:{'.1%' if share else '.3g'}}}<extra></extra>",
+        meta={"colour": colour},
+    )
+    figure = go.Figure(line, layout=base_layout(height=170))
+    figure.update_xaxes(nticks=5, showgrid=False)
+    figure.update_yaxes(nticks=4, tickformat=".0%" if share else None, rangemode="tozero" if share else "normal")
+    return figure
+
+
+def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure:
+    """Pairs of rewards: how often they conflict, or how they correlate inside groups."""
+    size = len(names)
+    values: list[list[float | None]] = [[None] * size for _ in range(size)]
+    texts = [[""] * size for _ in range(size)]
+    for (j, k), pair in zip(pairs_of(size), diagnosis.pairs, strict=True):
+        value = pair.conflict_rate.value if what == "conflict" else pair.correlation.value
+        text = percent(value) if what == "conflict" else signed(value)
+        values[j][k] = values[k][j] = short(value)
+        texts[j][k] = texts[k][j] = text
+    # A pair of index axes instead of names: two rewards may share their first letters.
+    labels = [plain_text(_short_name(name)) for name in names]
+    ticks = list(range(size))
+    heat = go.Heatmap(
+        z=values,
+        x=ticks,
+        y=ticks,
+        text=texts,
+        texttemplate="%{text}" if size <= MOST_LABELLED else None,
+        textfont={"size": 13},
+        customdata=[[plain_text(f"{names[j]} and {names[k]}") for k in ticks] for j in ticks],
+        hovertemplate="%{customdata}<br>%{text}<extra></extra>",
+        hoverongaps=False,
+        xgap=3,
+        ygap=3,
+        zmin=0 if what == "conflict" else -1,
+        zmax=max(0.5, *(pair.conflict_rate.value or 0 for pair in diagnosis.pairs)) if what == "conflict" else 1,
+        showscale=False,
+        meta={"scale": "sequential" if what == "conflict" else "diverging"},
+    )
+    figure = go.Figure(heat, layout=base_layout(height=max(220, 60 + 52 * size)))
+    figure.update_xaxes(
+        tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, tickangle=0 if size < 4 else -40
+    )
+    figure.update_yaxes(tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, autorange="reversed")
+    return figure
+
+
+def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
+    """What every threshold keeps, above the scores of the conflicts."""
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.68, 0.32], vertical_spacing=0.07)
+    for index, name in enumerate(names):
+        for side, kept, dash in (
+            ("signal", explorer.retained, "solid"),
+            ("penalties", explorer.retained_negative, "dot"),
+        ):
+            figure.add_scatter(
+                x=explorer.thresholds,
+                y=[short(value) for value in kept[name]],
+                mode="lines",
+                line={"width": 2, "dash": dash},
+                hovertemplate=f"{plain_text(name)}, {side}: %{{y:.0%}}<extra></extra>",
+                meta={"colour": reward_colour(index)},
+                row=1,
+                col=1,
+            )
+    figure.add_scatter(
+        x=explorer.thresholds,
+        y=[short(value) for value in explorer.keep_rate],
+        mode="lines",
+        line={"width": 3},
+        hovertemplate="rollouts: %{y:.0%}<extra></extra>",
+        meta={"colour": NEUTRAL},
+        row=1,
+        col=1,
+    )
+    edges = explorer.snr_edges
+    figure.add_bar(
+        x=[(low + high) / 2 for low, high in pairwise(edges)],
+        y=explorer.snr_counts,
+        width=(edges[1] - edges[0]) * 0.9,
+        customdata=[f"{low:.2f} to {high:.2f}" for low, high in pairwise(edges)],
+        hovertemplate="score %{customdata}: %{y:,} conflicts<extra></extra>",
+        meta={"colour": MUTED},
+        row=2,
+        col=1,
+    )
+    figure.update_layout(**base_layout(height=430), hovermode="x unified")
+    figure.update_xaxes(range=[0, 1], nticks=6, showgrid=False, automargin=True, fixedrange=True, zeroline=False)
+    figure.update_yaxes(automargin=True, fixedrange=True, zeroline=False)
+    figure.update_xaxes(title_text="threshold, score", row=2, col=1)
+    figure.update_yaxes(range=[0, 1.02], tickformat=".0%", nticks=5, title_text="kept", row=1, col=1)
+    figure.update_yaxes(nticks=3, title_text="conflicts", row=2, col=1)
+    return figure
+
+
+def _short_name(name: str) -> str:
+    """A name that fits an axis; the middle goes, since names differ at either end."""
+    if len(name) <= LONGEST_LABEL:
+        return name
+    half = (LONGEST_LABEL - 1) // 2
+    return f"{name[: LONGEST_LABEL - 1 - half]}…{name[-half:]}"

@@ -1,0 +1,126 @@
+"""The page: one HTML file that needs no network, with the verdict first and every string of the log escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gd2po.diagnosis.model import Diagnosis, MethodNumbers, PairKind
+from gd2po.diagnosis.numbers.estimates import RESAMPLES
+from gd2po.errors import MissingDependencyError
+from gd2po.report.page import render_page, script_json
+from gd2po.report.wording import number, percent, sureness, with_interval
+from gd2po.runs.files import write_text
+
+MOST_PAIRS = 28
+"""Pairs that the table shows; the heatmaps show all."""
+
+READINGS: dict[PairKind, tuple[str, str]] = {
+    "agree": ("good", "they agree: conflicts are mostly noise"),
+    "oppose": ("act", "they oppose each other: a trade-off"),
+    "unrelated": ("watch", "unrelated"),
+    "unclear": ("note", "not clear from this log"),
+}
+"""What a pair's correlation means: the tone and the words."""
+
+_ROLES = ("assistant", "user", "system")
+"""Words that a chat template leaves behind on lines of their own."""
+
+_FULL_PULL = 3.0
+"""Standard deviations at which the bar of a reward advantage is full."""
+
+
+def render_html(diagnosis: Diagnosis) -> str:
+    """The page of a diagnosis: HTML with its style, scripts and data inside.
+
+    Raises:
+        MissingDependencyError: Plotly or Jinja2 is not installed.
+    """
+    try:
+        from markupsafe import Markup
+
+        from gd2po.diagnosis.views.charts import all_charts
+    except ImportError as error:
+        raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
+
+    auto = next((method.auto_thresholds for method in diagnosis.methods if method.auto_thresholds), None)
+    context = {
+        "d": diagnosis,
+        "explorer_json": Markup(script_json(_explorer_data(diagnosis))),
+        "has_course": len(diagnosis.course.first_step) > 1,
+        "group_sizes": _group_sizes(diagnosis.source.group_sizes),
+        "run": _run(diagnosis.source.run),
+        "readings": READINGS,
+        "shown_pairs": sorted(diagnosis.pairs, key=lambda pair: -(pair.conflict_rate.value or 0))[:MOST_PAIRS],
+        "auto_range": None if auto is None else f"thresholds {auto[0]:g} to {auto[2]:g}, median {auto[1]:g}",
+        "resamples": f"{RESAMPLES:,}",
+    }
+    filters: dict[str, Callable[..., str]] = {
+        "percent": percent,
+        "number": number,
+        "sureness": sureness,
+        "interval": with_interval,
+        "width": _width,
+        "flex": _flex,
+        "pull": _pull,
+        "title": _title,
+        "voices": _voices,
+    }
+    return render_page("gd2po.diagnosis.views", "report.html.j2", all_charts(diagnosis), context, filters)
+
+
+def write_html(diagnosis: Diagnosis, path: str | Path) -> Path:
+    """Write the page; a reader of the old one never sees half of the new one."""
+    return write_text(path, render_html(diagnosis))
+
+
+def _explorer_data(diagnosis: Diagnosis) -> dict[str, Any]:
+    explorer = diagnosis.explorer
+    return {
+        "marked": explorer.marked_threshold,
+        "recommended": explorer.recommended_threshold,
+        "keep": explorer.keep_rate,
+        "rewards": [
+            {
+                "retained": explorer.retained[reward.name],
+                "retainedNegative": explorer.retained_negative[reward.name],
+            }
+            for reward in diagnosis.rewards
+        ],
+    }
+
+
+def _title(prompt: str) -> str:
+    """The line of a prompt that tells it from others: the last one, since instructions common to all come first."""
+    lines = [line.strip() for line in prompt.splitlines()]
+    telling = [line for line in lines if line and line.lower().rstrip(":") not in _ROLES]
+    return telling[-1] if telling else prompt
+
+
+def _group_sizes(sizes: dict[int, int]) -> str:
+    """ "8", "2 to 9": sizes of the groups in words."""
+    return str(next(iter(sizes))) if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
+
+
+def _run(run: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in run.items() if value is not None)
+
+
+def _width(share: float | None) -> str:
+    return f"{100 * min(max(share or 0.0, 0.0), 1.0):.1f}"
+
+
+def _flex(share: float | None) -> str:
+    return f"{max(share or 0.0, 0.0):.4f}"
+
+
+def _pull(advantage: float) -> str:
+    """Style of a bar from the middle to the right (above the group) or left (below)."""
+    length = 50 * min(abs(advantage) / _FULL_PULL, 1)
+    side = "left" if advantage >= 0 else "right"
+    return f"{side}: 50%; width: {length:.1f}%"
+
+
+def _voices(method: MethodNumbers) -> str:
+    return ", ".join(f"{name} {percent(share)}" for name, share in method.variance_share.items())

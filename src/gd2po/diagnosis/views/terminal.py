@@ -1,0 +1,189 @@
+"""The terminal view: the verdict, then a table per reward, per pair and per method, with small bars.
+
+Rich leaves colours out where the output is no terminal; then it is also wide enough to be read from a file, and plain
+ASCII where the encoding knows nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gd2po.diagnosis.model import Diagnosis, Finding, MethodNumbers, PairKind
+from gd2po.report.wording import number, percent, sureness, with_interval
+
+MOST_PAIRS = 15
+MOST_VOICES = 4
+BAR_CELLS = 6
+SPARK_CELLS = 16
+ROOMY_WIDTH = 100
+"""Columns from which on there is room for the course of each reward."""
+
+PLAIN_WIDTH = 120
+"""Columns where the output is no terminal."""
+
+_TONES = {"act": "bold red", "watch": "yellow", "good": "green", "note": "cyan"}
+_READINGS: dict[PairKind, tuple[str, str]] = {
+    "agree": ("green", "agree: mostly noise"),
+    "oppose": ("red", "oppose: a trade-off"),
+    "unrelated": ("yellow", "unrelated"),
+    "unclear": ("cyan", "not clear"),
+}
+_SPARKS = "▁▂▃▄▅▆▇█"
+_ASCII = str.maketrans({"−": "-", "–": "-", "→": ">", "²": "2", "·": "-", "█": "#", "░": ".", "…": "~"})
+_SHOWN_METHODS = ("grpo", "gdpo", "gd2po hard", "gd2po auto")
+
+
+def print_diagnosis(diagnosis: Diagnosis, console: Console | None = None) -> None:
+    """Print the verdict and the tables."""
+    console = console or Console()
+    unicode = console.encoding.lower().startswith("utf")
+    if console.is_terminal:
+        for part in _View(diagnosis, unicode=unicode, width=console.width).parts():
+            console.print(part, highlight=False)
+        return
+    text = io.StringIO()
+    plain = Console(file=text, width=PLAIN_WIDTH, no_color=True, highlight=False)
+    for part in _View(diagnosis, unicode=unicode, width=PLAIN_WIDTH).parts():
+        plain.print(part)
+    # Rich fills its lines up with blanks, which a file has no use for.
+    console.file.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
+
+
+class _View:
+    """The parts of the view, in order."""
+
+    def __init__(self, diagnosis: Diagnosis, *, unicode: bool, width: int) -> None:
+        self.diagnosis, self.unicode, self.roomy = diagnosis, unicode, width >= ROOMY_WIDTH
+
+    def parts(self) -> list[Text | Padding | Table]:
+        diagnosis = self.diagnosis
+        parts: list[Text | Padding | Table] = [
+            self._facts(),
+            Text(self._shown(diagnosis.verdict.headline), style="bold"),
+        ]
+        for finding in diagnosis.verdict.findings:
+            parts += [Text(""), *self._finding(finding)]
+        parts += [Text(""), self._rewards()]
+        if diagnosis.pairs:
+            parts.append(self._pairs())
+        parts.append(self._methods())
+        parts += [Text(self._shown(f"· {note}"), style="dim") for note in diagnosis.source.notes]
+        return parts
+
+    def _shown(self, text: str) -> str:
+        """The text, in ASCII where the output knows no more."""
+        if self.unicode:
+            return text
+        return text.translate(_ASCII).encode("ascii", "replace").decode()
+
+    def _facts(self) -> Text:
+        source = self.diagnosis.source
+        steps = "1 step" if source.steps == 1 else f"{source.steps:,} steps"
+        text = f"{source.path} · {source.rollouts:,} rollouts · {source.groups:,} groups · {steps}"
+        return Text(self._shown(text), style="dim")
+
+    def _finding(self, finding: Finding) -> list[Text | Padding]:
+        title = Text(self._shown(finding.title), style=_TONES[finding.level])
+        if finding.sureness is not None:
+            title.append(
+                self._shown(f"  {sureness(finding.sureness)} ({percent(finding.sureness)})"), style="dim not bold"
+            )
+        return [
+            title,
+            Padding(Text(self._shown(finding.text)), (0, 0, 0, 2)),
+            Padding(Text(self._shown(f"→ {finding.advice}"), style="bold"), (0, 0, 0, 2)),
+        ]
+
+    def _table(self, title: str, columns: Sequence[str]) -> Table:
+        style = box.SIMPLE_HEAD if self.unicode else box.ASCII2
+        table = Table(title=title, title_justify="left", title_style="bold", box=style, pad_edge=False, padding=(0, 1))
+        for column in columns:
+            name = column.lstrip("<")
+            left = column.startswith("<")
+            table.add_column(self._shown(name), justify="left" if left else "right", overflow="fold", no_wrap=not left)
+        return table
+
+    def _rewards(self) -> Table:
+        diagnosis, explorer = self.diagnosis, self.diagnosis.explorer
+        at = round(100 * explorer.marked_threshold)
+        single = len(diagnosis.course.first_step) == 1
+        several = len(diagnosis.rewards) > 1
+        columns = ["<reward", *(["mean"] if single else ["start", "end"]), "constant", "at highest"]
+        columns += [f"keeps at {explorer.marked_threshold:g}", "penalties"] if several else []
+        course = self.roomy and self.unicode and not single
+        table = self._table("Rewards", [*columns, "<course"] if course else columns)
+        for reward in diagnosis.rewards:
+            cells = [reward.name if reward.weight == 1 else f"{reward.name} (weight {reward.weight:g})"]
+            cells += [number(mean) for mean in ([reward.mean] if single else [reward.first_mean, reward.last_mean])]
+            cells += [percent(reward.constant_groups.value), percent(reward.at_highest_last)]
+            if several:
+                cells += [self._bar(kept[reward.name][at]) for kept in (explorer.retained, explorer.retained_negative)]
+            if course:
+                cells.append(_spark(diagnosis.course.mean[reward.name]))
+            table.add_row(*(self._shown(cell) for cell in cells))
+        return table
+
+    def _pairs(self) -> Table:
+        table = self._table("Pairs", ["<rewards", "opposite signs", "correlation, 95%", "<reading"])
+        pairs = sorted(self.diagnosis.pairs, key=lambda pair: -(pair.conflict_rate.value or 0))
+        for pair in pairs[:MOST_PAIRS]:
+            tone, reading = _READINGS[pair.kind]
+            table.add_row(
+                self._shown(" · ".join(pair.rewards)),
+                self._shown(self._bar(pair.conflict_rate.value)),
+                self._shown(with_interval(pair.correlation, "signed")),
+                Text(reading, style=tone),
+            )
+        if len(pairs) > MOST_PAIRS:
+            table.add_row(f"and {len(pairs) - MOST_PAIRS} more that conflict less", "", "", "")
+        return table
+
+    def _methods(self) -> Table:
+        diagnosis = self.diagnosis
+        table = self._table("What each method would do", ["<method", "drops", "effective", "<keeps at least", "<voice"])
+        marked = f"gd2po {diagnosis.explorer.marked_threshold:g}"
+        for method in diagnosis.methods:
+            if method.name not in _SHOWN_METHODS and method.name != marked and not method.is_run:
+                continue
+            name = f"{method.name} (this run)" if method.is_run else method.name
+            shares = sorted(method.variance_share.items(), key=lambda item: -(item[1] or 0))
+            voice = " · ".join(f"{reward} {percent(share)}" for reward, share in shares[:MOST_VOICES])
+            cells = [name, percent(method.filtered_rate), percent(method.effective_sample_share), _least(method), voice]
+            table.add_row(*(self._shown(cell) for cell in cells))
+        return table
+
+    def _bar(self, share: float | None) -> str:
+        if share is None:
+            return percent(share)
+        full = round(BAR_CELLS * min(max(share, 0), 1))
+        return f"{'█' * full}{'░' * (BAR_CELLS - full)} {percent(share):>5}"
+
+
+def _spark(values: Sequence[float | None]) -> str:
+    """The course of a number in a few characters."""
+    known = [value for value in values if value is not None]
+    if len(known) < 2:
+        return ""
+    cells = min(SPARK_CELLS, len(known))
+    parts = [known[cell * len(known) // cells : (cell + 1) * len(known) // cells] for cell in range(cells)]
+    means = [sum(part) / len(part) for part in parts]
+    low, high = min(means), max(means)
+    scale = (len(_SPARKS) - 1) / (high - low) if high > low else 0
+    return "".join(_SPARKS[round((mean - low) * scale)] for mean in means)
+
+
+def _least(method: MethodNumbers) -> str:
+    """The reward of which a method keeps the least, penalties included."""
+    kept = [(share, name) for name, share in method.retained.items() if share is not None]
+    kept += [(share, f"{name}'s penalties") for name, share in method.retained_negative.items() if share is not None]
+    if not kept:
+        return "–"
+    share, name = min(kept)
+    return percent(share) if share == 1 else f"{percent(share)} of {name}"

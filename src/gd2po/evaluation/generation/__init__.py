@@ -1,0 +1,1 @@
+"""Generation for an evaluation: policies, resumable output files, and the outputs of others."""

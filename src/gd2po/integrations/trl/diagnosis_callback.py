@@ -1,0 +1,84 @@
+"""The diagnosis of a run while it runs, for users of plain `GRPOTrainer`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from gd2po.errors import ConfigError, GD2POError, InvalidInputError, MissingDependencyError
+
+try:
+    from accelerate.logging import get_logger
+    from transformers import TrainerCallback
+except ImportError as error:
+    raise MissingDependencyError(f"DiagnosisCallback needs TRL: pip install 'gd2po[trl,report]' ({error}).") from error
+
+logger = get_logger(__name__)
+
+_LOG_FOLDERS = ("rollouts", "completions")
+
+
+class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
+    """Writes report.html and report.json into the output folder every n steps and at the end of training.
+
+    The report is made from the rollouts that the trainer logs: the completions tables of `GRPOTrainer` with
+    `log_completions=True`, or the rollouts of `GD2POTrainer` with `log_rollouts=True`. A log that cannot be diagnosed
+    gives a warning and never stops the training.
+
+    Args:
+        every_n_steps: steps between two reports; 0 for the one at the end only. Each reads the whole log again.
+
+    Raises:
+        InvalidInputError: a negative number of steps.
+        ConfigError: when training begins, if the trainer logs no rollouts.
+        MissingDependencyError: when training begins, if `gd2po[report]` is not installed.
+
+    Example:
+        >>> DiagnosisCallback(every_n_steps=50).every_n_steps
+        50
+    """
+
+    def __init__(self, every_n_steps: int = 50) -> None:
+        if every_n_steps < 0:
+            raise InvalidInputError(f"`every_n_steps` must be at least 0: got {every_n_steps}.")
+        self.every_n_steps = every_n_steps
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Fail before the run rather than after it."""
+        try:
+            import_module("gd2po.diagnosis")
+            import_module("plotly.offline")
+        except ModuleNotFoundError as error:
+            missing = f"DiagnosisCallback needs {error.name}: pip install 'gd2po[report]'."
+            raise MissingDependencyError(missing) from error
+        if not (getattr(args, "log_completions", False) or getattr(args, "log_rollouts", False)):
+            raise ConfigError(
+                "DiagnosisCallback reads the rollouts that the trainer logs, and this one logs none: set "
+                "log_completions=True (log_rollouts=True for GD2POTrainer)."
+            )
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A report of the steps so far. TRL writes the table of a step after the step's last callback, hence here."""
+        if self.every_n_steps and state.global_step and state.global_step % self.every_n_steps == 0:
+            self._write(args, state)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The report of the whole run."""
+        self._write(args, state)
+
+    def _write(self, args: Any, state: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        from gd2po.diagnosis import write_run_report
+
+        folder = Path(args.output_dir)
+        if not any(any((folder / name).glob("*.parquet")) for name in _LOG_FOLDERS):
+            logger.warning(f"No diagnosis at step {state.global_step}: {folder} holds no logged rollouts yet.")
+            return
+        try:
+            report = write_run_report(folder)
+        except (GD2POError, OSError) as error:
+            logger.warning(f"No diagnosis at step {state.global_step}: {error}")
+            return
+        logger.info(f"Step {state.global_step}: {report.diagnosis.verdict.headline} See {report.html}")

@@ -1,0 +1,180 @@
+"""TRL: `GD2POTrainer` where `GRPOTrainer` was.
+
+TRL gathers the rewards of all processes in `_calculate_rewards` and computes the advantages inline in
+`_generate_and_score_completions`. The trainer keeps the matrix that the first returns and replaces the advantages that
+the second returned; `_compute_loss` gets the rows that have a gradient. Everything else is TRL's. All three are
+private, so the versions of TRL are pinned and contract tests hold what is relied on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gd2po.core import AdvantageResult, diagnose_batch
+from gd2po.core.metrics import PREFIX, batch_metrics
+from gd2po.diagnosis.verdict.advice import Advisor
+from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
+from gd2po.integrations.reward_guard import guarded
+from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
+
+try:
+    from accelerate.logging import get_logger
+    from trl import GRPOTrainer
+
+    from gd2po.integrations.trl.config import GD2POConfig
+    from gd2po.logs.rollout_log import RolloutLog
+except ImportError as error:
+    raise MissingDependencyError(f"GD2POTrainer needs TRL: pip install 'gd2po[trl]' ({error}).") from error
+
+logger = get_logger(__name__)
+
+
+class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
+    """TRL's `GRPOTrainer` with the advantages of GD²PO, GDPO or GRPO.
+
+    Every argument is TRL's; `args` is a `GD2POConfig`. Each step logs, beside TRL's metrics, what the method did to
+    each reward under `conflict/...` (docs/metrics.md), and TRL's completions table shows these advantages.
+
+    Raises:
+        InvalidTypeError: `args` is a plain `GRPOConfig`.
+        RewardFunctionError: during training, when a reward function raises or returns anything but one finite number
+            or None per completion.
+
+    Example:
+        ```python
+        from gd2po import GD2POConfig, GD2POTrainer
+
+        trainer = GD2POTrainer(
+            model="Qwen/Qwen2.5-1.5B-Instruct",
+            reward_funcs=[correctness, brevity],
+            args=GD2POConfig(output_dir="runs/mine", snr_threshold=0.5),
+            train_dataset=dataset,
+        )
+        trainer.train()
+        ```
+
+    Source:
+        GD²PO (arXiv:2606.16771), GDPO (arXiv:2601.05242), GRPO (arXiv:2402.03300).
+    """
+
+    _tag_names = ["trl", "grpo", "gd2po"]  # noqa: RUF012  # TRL declares it so
+    _name = "GD2PO"
+
+    def __init__(self, model: Any, reward_funcs: Any = None, args: GD2POConfig | None = None, **kwargs: Any) -> None:
+        if args is None:
+            args = GD2POConfig(output_dir="gd2po_output")
+        if not isinstance(args, GD2POConfig):
+            raise InvalidTypeError(
+                f"`args` must be a GD2POConfig: got {type(args).__name__}. It takes every argument of GRPOConfig."
+            )
+        several = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
+        checked = [guarded(func) if _is_function(func) else func for func in several]
+        super().__init__(model, checked if reward_funcs is not None else None, args, **kwargs)
+        duplicates = {name for name in self.reward_func_names if self.reward_func_names.count(name) > 1}
+        if duplicates:
+            raise ConfigError(
+                f"Two reward functions are called {duplicates.pop()!r}: logs and reports would mix them up. Give each "
+                "its own `__name__`."
+            )
+        self._gathered_rewards: Tensor | None = None
+        self._rollout_log = RolloutLog(args.output_dir) if args.log_rollouts else None
+        self._advisor = Advisor(
+            self.reward_func_names,
+            filters=args.filtering if args.advantage_estimator == "gd2po" and args.filtering != "none" else None,
+            whitens_tokens=args.advantage_estimator != "grpo" and args.whitening == "tokens",
+        )
+        self._warned_no_signal = False
+        self._skips: bool | None = None if args.skip_zero_advantage else False
+        """Whether rows without advantage are left out; None until the first batch tells whether they can be."""
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
+        rewards: Tensor = super()._calculate_rewards(*args, **kwargs)
+        self._gathered_rewards = rewards
+        return rewards
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        rewards, self._gathered_rewards = self._gathered_rewards, None
+        assert rewards is not None  # _calculate_rewards ran just now
+        num_generations = self.num_generations if self.model.training else self.num_generations_eval
+        group_ids = torch.arange(len(rewards), device=rewards.device) // num_generations
+        token_counts = self.accelerator.gather(_loss_mask(output).sum(1))
+        result = self.args.advantages(
+            rewards, group_ids, reward_weights=self.reward_weights.to(rewards.device), token_counts=token_counts
+        )
+        first = self.accelerator.process_index * len(inputs)
+        output["advantages"] = result.advantages[first : first + len(inputs)]
+        self._record(rewards, group_ids, result, token_counts)
+        return output
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        factor: float | Tensor = 1.0
+        if self.model.training and self._leaves_out(model, inputs):
+            reduced = reduce_inputs(inputs, loss_type=self.loss_type, rotary=self._rotary, accelerator=self.accelerator)
+            self._metrics["train"][f"{PREFIX}/skipped_rows"].append(reduced.skipped_rows)
+            self._metrics["train"][f"{PREFIX}/skipped_tokens"].append(reduced.skipped_tokens)
+            inputs, factor = reduced.inputs, reduced.loss_factor
+        loss: Tensor = super()._compute_loss(model, inputs)
+        return loss * factor
+
+    def _leaves_out(self, model: Any, inputs: dict[str, Any]) -> bool:
+        """Whether rows without advantage are left out, found out and said once."""
+        if self._skips is None:
+            reason = reason_to_keep_all(self, inputs)
+            self._skips = reason is None
+            self._rotary = has_rotary_positions(self.accelerator.unwrap_model(model))
+            if reason is not None:
+                logger.warning(f"`skip_zero_advantage` is off: {reason}.")
+        return self._skips
+
+    def _record(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
+        """Log the batch: metrics, TRL's completions table, and in training the rollout log."""
+        mode = "train" if self.model.training else "eval"
+        diagnostics = diagnose_batch(rewards, group_ids, result, reward_weights=self.reward_weights)
+        metrics = batch_metrics(diagnostics, self.reward_func_names)
+        metrics[f"{PREFIX}/snr_threshold"] = result.snr_threshold
+        for name, value in metrics.items():
+            self._metrics[mode][name].append(value)
+
+        table = self._logs["advantages"]  # TRL has just put its own advantages at the end
+        for _ in range(min(len(rewards), len(table))):
+            table.pop()
+        table.extend(result.advantages.tolist())
+
+        if mode == "train" and metrics[f"{PREFIX}/zero_signal_group_rate"] == 1 and not self._warned_no_signal:
+            self._warned_no_signal = True
+            logger.warning(
+                "No group of this batch has any signal: every reward gave the same score to all rollouts of each "
+                "prompt, so this step changes nothing. If it stays so, sample with a higher temperature, use more "
+                "rollouts per prompt, or rewards and prompts that tell rollouts apart. (Said once.)"
+            )
+        if mode == "train":
+            counts = token_counts.float()
+            variation = float(counts.std(correction=0) / counts.mean().clamp(min=1))
+            for advice in self._advisor.observe(metrics, length_variation=variation):
+                logger.warning(f"{advice} (Said once.)")
+        if mode == "train" and self._rollout_log is not None and self.accelerator.is_main_process:
+            self._rollout_log.write(
+                self.state.global_step + 1,
+                reward_names=self.reward_func_names,
+                group_ids=group_ids,
+                prompts=list(self._logs["prompt"])[-len(rewards) :],
+                completions=list(self._logs["completion"])[-len(rewards) :],
+                rewards=rewards,
+                result=result,
+                token_counts=token_counts,
+            )
+
+
+def _is_function(reward_func: Any) -> bool:
+    """Not a reward model, which TRL takes as a module or by name."""
+    return callable(reward_func) and not isinstance(reward_func, torch.nn.Module)
+
+
+def _loss_mask(output: dict[str, Any]) -> Tensor:
+    """(B, T) the completion tokens that carry loss: tool results and masked truncated completions do not."""
+    mask: Tensor = output["completion_mask"]
+    return mask * output["tool_mask"] if "tool_mask" in output else mask

@@ -1,0 +1,1 @@
+"""verl: the plug-in (`plugin.py`, loaded by verl through its entry point) and reward functions for it."""

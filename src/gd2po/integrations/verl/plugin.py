@@ -1,0 +1,214 @@
+"""verl: `algorithm.adv_estimator=gd2po`, registered through verl's entry-point group `verl.plugins`.
+
+verl hands the components of a reward to no estimator but its own gdpo. So the plug-in wraps the two places that know
+both the components and the batch: `PPOTrainer._compute_advantage` (v1), where they lie in TransferQueue, and
+`ray_trainer.compute_advantage` (legacy), where they lie in `non_tensor_batch`. Each leaves the reward matrix where the
+registered estimator finds it; the dispatch between them stays verl's. All of it is private, so the versions of verl are
+pinned and contract tests hold what is relied on.
+
+verl logs a plug-in that fails to load at DEBUG and goes on. Therefore a failure leaves an estimator behind that raises
+its cause, and `gd2po doctor` shows it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError
+from gd2po.integrations.components import MethodSettings, number_groups
+from gd2po.integrations.verl.batches import HandedBatch, from_non_tensor_batch, from_transfer_queue
+
+try:
+    from packaging.specifiers import SpecifierSet
+    from verl import __version__ as verl_version
+    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+except ImportError as error:
+    raise MissingDependencyError(f"The verl plug-in needs verl: pip install 'gd2po[verl]' ({error}).") from error
+
+NAME = "gd2po"
+SUPPORTED_VERL = ">=0.9.1,<0.9.2"
+METRICS_KEY = "gd2po/metrics"
+"""Where the legacy trainer's batch carries our metrics, in its `meta_info`."""
+
+_handed: ContextVar[HandedBatch | None] = ContextVar("gd2po_handed", default=None)
+
+
+def gd2po_estimator(
+    token_level_rewards: Tensor, response_mask: Tensor, index: Any = None, **kwargs: Any
+) -> tuple[Tensor, Tensor]:
+    """Advantages and returns per token, in verl's signature of estimators.
+
+    Args:
+        token_level_rewards: (R, T) not used: the rewards are the components, not their sum.
+        response_mask: (R, T) 1 where a token carries loss.
+        index: (R,) the prompt of each row, verl's `uid`.
+        **kwargs: what else verl passes.
+
+    Returns:
+        The advantages (R, T) twice, as verl's outcome estimators do. Rows of one session share their rollout's
+        advantage; padding rows have 0.
+
+    Raises:
+        InvalidInputError: no trainer has handed over the components, or no group has two rollouts.
+    """
+    handed = _handed.get()
+    if handed is None or index is None:
+        raise InvalidInputError(
+            "`adv_estimator=gd2po` got no reward components from this trainer. It works in verl's v1 trainers and in "
+            "the legacy RayPPOTrainer; elsewhere call gd2po.gd2po_advantages yourself (docs/integrations.md)."
+        )
+    group_ids = number_groups(index[row] for row in handed.final_rows.tolist())
+    if int(group_ids.bincount().max()) < 2:
+        raise InvalidInputError(
+            "`adv_estimator=gd2po` compares the rollouts of one prompt, and every `uid` of this batch has one: set "
+            "actor_rollout_ref.rollout.n to 2 or more."
+        )
+    token_counts = response_mask[handed.final_rows.to(response_mask.device)].sum(-1)
+    result = handed.settings.advantages(handed.rewards, group_ids, token_counts)
+    handed.metrics.update(handed.settings.metrics(handed.rewards, group_ids, result))
+    per_row = torch.where(handed.rollout_of_row >= 0, result.advantages[handed.rollout_of_row], 0.0)
+    advantages = per_row.to(response_mask.device, token_level_rewards.dtype)[:, None] * response_mask
+    return advantages, advantages
+
+
+def check_config(config: Any) -> MethodSettings:
+    """The settings in verl's `algorithm` section, and that nothing else there would be ignored.
+
+    Args:
+        config: verl's `algorithm` section.
+
+    Raises:
+        ConfigError: an unknown or missing key, or a setting of verl's that has no effect on this estimator.
+    """
+    if config is None:
+        raise ConfigError("`adv_estimator=gd2po` needs the `algorithm` section: pass it as `config`.")
+    if config.get("use_kl_in_reward", False):
+        raise ConfigError(
+            "`algorithm.use_kl_in_reward` changes the summed reward, which gd2po does not look at: set it to false, "
+            "and actor_rollout_ref.actor.use_kl_loss to true for a KL penalty."
+        )
+    if not config.get("norm_adv_by_std_in_grpo", True):
+        raise ConfigError(
+            "`algorithm.norm_adv_by_std_in_grpo` has no effect on gd2po: leave it out and set "
+            "+algorithm.gd2po.scale_rewards=false."
+        )
+    for key in ("gdpo_reward_keys", "gdpo_reward_weights"):
+        if config.get(key) is not None:
+            ours = key.removeprefix("gdpo_")
+            raise ConfigError(f"`algorithm.{key}` belongs to verl's gdpo: set +algorithm.gd2po.{ours} instead.")
+    return MethodSettings.from_mapping(config.get(NAME), f"algorithm.{NAME}")
+
+
+def _check_run(config: Any) -> None:
+    """Hear about mistakes when the trainer is made, and not after the first batch."""
+    if config.algorithm.adv_estimator != NAME:
+        return
+    check_config(config.algorithm)
+    rollouts = config.actor_rollout_ref.rollout.n
+    if rollouts < 2:
+        raise ConfigError(
+            f"`actor_rollout_ref.rollout.n` must be at least 2 for gd2po, which compares the rollouts of one prompt: "
+            f"got {rollouts}."
+        )
+
+
+@contextmanager
+def _handing(handed: HandedBatch) -> Iterator[None]:
+    token = _handed.set(handed)
+    try:
+        yield
+    finally:
+        _handed.reset(token)
+
+
+def _wrap_legacy(ray_trainer: Any) -> None:
+    original, original_metrics = ray_trainer.compute_advantage, ray_trainer.compute_data_metrics
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def compute_advantage(data: Any, adv_estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        if adv_estimator != NAME or _handed.get() is not None:  # a v1 trainer has handed over already
+            return original(data, adv_estimator, *args, **kwargs)
+        call = signature.bind(data, adv_estimator, *args, **kwargs)
+        call.apply_defaults()
+        settings = check_config(call.arguments["config"])
+        handed = from_non_tensor_batch(data, settings, call.arguments["num_repeat"])
+        with _handing(handed):
+            data = original(data, adv_estimator, *args, **kwargs)
+        data.meta_info[METRICS_KEY] = handed.metrics
+        return data
+
+    @functools.wraps(original_metrics)
+    def compute_data_metrics(batch: Any, *args: Any, **kwargs: Any) -> Any:
+        return original_metrics(batch, *args, **kwargs) | batch.meta_info.pop(METRICS_KEY, {})
+
+    ray_trainer.compute_advantage, ray_trainer.compute_data_metrics = compute_advantage, compute_data_metrics
+
+
+def _wrap_v1(trainer: Any) -> None:
+    original = trainer._compute_advantage
+
+    @functools.wraps(original)
+    def compute_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
+        algorithm = self.config.algorithm
+        if algorithm.adv_estimator != NAME:
+            return original(self, batch, metrics)
+        handed = from_transfer_queue(batch, check_config(algorithm))
+        with _handing(handed):
+            batch = original(self, batch, metrics)
+        metrics.update(handed.metrics)
+        return batch
+
+    trainer._compute_advantage = compute_advantage
+
+
+def _wrap_init(trainer: Any) -> None:
+    original = trainer.__init__
+
+    @functools.wraps(original)
+    def init(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
+        _check_run(config)
+        original(self, config, *args, **kwargs)
+
+    trainer.__init__ = init
+
+
+def _install() -> None:
+    if not SpecifierSet(SUPPORTED_VERL).contains(verl_version, prereleases=True):
+        raise MissingDependencyError(
+            f"gd2po works with verl {SUPPORTED_VERL} and found {verl_version}: pip install 'verl{SUPPORTED_VERL}'."
+        )
+    from verl.trainer.ppo import ray_trainer
+
+    _wrap_legacy(ray_trainer)
+    _wrap_init(ray_trainer.RayPPOTrainer)
+    ADV_ESTIMATOR_REGISTRY[NAME] = gd2po_estimator
+    try:
+        from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("verl"):
+            raise
+        return  # verl's own v1 trainer needs it too and says so; the legacy one works without
+    _wrap_v1(PPOTrainer)
+    _wrap_init(PPOTrainer)
+
+
+try:
+    _install()
+except Exception as error:  # whatever it is, verl would only log it at DEBUG
+    cause = error
+
+    def _raise_cause(**kwargs: Any) -> Any:
+        """An estimator that says why the plug-in did not load."""
+        raise MissingDependencyError(f"The verl plug-in of gd2po could not be loaded: {cause}") from cause
+
+    ADV_ESTIMATOR_REGISTRY[NAME] = _raise_cause
+    raise

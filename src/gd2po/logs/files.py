@@ -1,0 +1,137 @@
+"""From a path, folder or glob to the tables of a log, recognised by what they contain."""
+
+from __future__ import annotations
+
+import glob
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from gd2po.errors import DataFormatError
+from gd2po.logs.tables.csv_table import CsvTable
+from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
+from gd2po.logs.tables.table import ParquetTable, Table
+
+SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
+"""Names of the files that a folder is searched for. A file that is named itself may be called anything."""
+
+_LOG_FOLDERS = ("rollouts", "completions")
+"""Folders inside a run folder in which gd2po and TRL keep their rollouts."""
+
+_SNIFFED_BYTES = 64 * 1024
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "a spreadsheet or ZIP archive: save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
+    b"ARROW1": "an Arrow IPC file: convert it to Parquet with pyarrow.parquet.write_table",
+    b"SQLite format 3": "an SQLite database: export the table as CSV",
+}
+
+
+@dataclass(frozen=True)
+class LogFiles:
+    """The files of a log."""
+
+    source: str
+    """The path as given."""
+    paths: list[Path]
+    run_folder: Path | None
+    """The folder of the run, where the path is one; its report belongs there."""
+
+
+def find_files(source: str | Path) -> LogFiles:
+    """The files that a path, folder or glob stands for, in the order of the numbers in their names.
+
+    Raises:
+        DataFormatError: there are none.
+    """
+    path = Path(source)
+    if path.is_file():
+        return LogFiles(str(source), [path], None)
+    if path.is_dir():
+        return _files_of_folder(path)
+    # Not Path.glob, which takes no absolute patterns.
+    matches = [Path(match) for match in glob.glob(str(source), recursive=True)]  # noqa: PTH207
+    files = sorted((match for match in matches if match.is_file()), key=_natural)
+    if not files:
+        missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
+        raise DataFormatError(f"`path` needs a reward log: {missing} {source}. Give a file, a folder or a quoted glob.")
+    return LogFiles(str(source), files, None)
+
+
+def _files_of_folder(folder: Path) -> LogFiles:
+    for name in _LOG_FOLDERS:
+        files = _logs_in(folder / name)
+        if files:
+            return LogFiles(str(folder), files, folder)
+    files = _logs_in(folder)
+    if not files:
+        raise DataFormatError(
+            f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in _LOG_FOLDERS)} and for files "
+            "ending in .parquet, .jsonl, .csv or .tsv. TRL writes one with log_completions=True, verl with "
+            "trainer.rollout_data_dir=FOLDER."
+        )
+    if folder.name in _LOG_FOLDERS:  # the folder inside the run's
+        return LogFiles(str(folder), files, None)
+    kinds = {_suffix(file) for file in files}
+    if len(kinds) > 1:
+        raise DataFormatError(
+            f"{folder} holds logs of several kinds ({', '.join(sorted(kinds))}). Name one with a glob: "
+            f"'{folder}/*{sorted(kinds)[0]}'."
+        )
+    return LogFiles(str(folder), files, None)
+
+
+def _logs_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return sorted((path for path in files if _suffix(path)), key=_natural)
+
+
+def _suffix(path: Path) -> str:
+    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key under which step 9 comes before step 10."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts]
+
+
+def open_table(path: Path) -> Table:
+    """The table in a file, whatever the file is called.
+
+    Raises:
+        DataFormatError: the file is empty, cut off or of no known kind.
+    """
+    with path.open("rb") as file:
+        magic = file.read(16)
+    if not magic:
+        raise DataFormatError(f"{path} is empty: it holds no rollouts.")
+    if magic.startswith(b"PAR1"):
+        return ParquetTable(path)
+    for other, advice in _OTHER_FORMATS.items():
+        if magic.startswith(other):
+            raise DataFormatError(f"{path} is {advice}.")
+    try:
+        with pa.input_stream(str(path), compression="detect") as stream:
+            start = stream.read(_SNIFFED_BYTES)
+    except OSError as error:
+        raise DataFormatError(f"{path} cannot be decompressed: {error}.") from error
+    if _is_binary(start):
+        raise DataFormatError(f"{path} is neither Parquet nor text: a reward log is Parquet, JSONL or CSV.")
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text[:1] in (b"{", b"["):
+        check_jsonl(path, start)
+        return JsonlTable(path)
+    if not text:
+        raise DataFormatError(f"{path} is empty: it holds no rollouts.")
+    return CsvTable(path)
+
+
+def _is_binary(start: bytes) -> bool:
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16, half of whose bytes are zero
+        return False
+    return b"\x00" in start

@@ -1,0 +1,239 @@
+"""From rows in the order of a file to whole groups, step by step, holding no more than a step where steps are in order.
+
+A step is complete when another begins. Should it come back later, the file is not in order, and the caller reads it
+again with `in_order=False`: then all numbers (never the texts) are held and sorted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gd2po.errors import DataFormatError
+from gd2po.logs.layout import GroupRule
+
+CHUNK_ROLLOUTS = 65_536
+"""Rollouts that are analysed together: whole steps until there are as many."""
+
+LARGEST_STEP = 262_144
+"""A step with more rollouts is no training batch any more; it is analysed in pieces of about that size."""
+
+
+class StepReturnsError(Exception):
+    """A step came back after another had begun."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Numbers of N rollouts, K rewards."""
+
+    steps: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    """(N,) equal where the group column is."""
+    rewards: NDArray[np.float32]
+    """(N, K) NaN where a reward does not apply. float32 as in trainers, so that the core's rule for rounding fits."""
+    lengths: NDArray[np.float64]
+    """(N,) NaN where unknown."""
+    places: NDArray[np.int64]
+    """(N,) file and row, packed."""
+
+    def take(self, index: NDArray[np.int64] | slice) -> Rows:
+        """Some of the rows."""
+        return Rows(self.steps[index], self.keys[index], self.rewards[index], self.lengths[index], self.places[index])
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @staticmethod
+    def join(parts: list[Rows]) -> Rows:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return Rows(
+            np.concatenate([part.steps for part in parts]),
+            np.concatenate([part.keys for part in parts]),
+            np.concatenate([part.rewards for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.places for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Whole groups, one after the other: rows sorted by step, then group."""
+
+    rows: Rows
+    group_starts: NDArray[np.int64]
+    """(Q,) first row of each group."""
+    step_starts: NDArray[np.int64]
+    """(S,) first row of each step."""
+
+
+class GroupAssembler:
+    """Turns rows into chunks of whole groups by one of the group rules."""
+
+    def __init__(
+        self, rule: GroupRule, group_size: int | None, *, in_order: bool, same: Callable[[Rows, Rows], bool]
+    ) -> None:
+        self.rule, self.group_size, self.in_order, self.same = rule, group_size, in_order, same
+        self.repeated_steps = 0
+        """Steps left out because they hold the very rollouts of the step before."""
+        self.split_runs = 0
+        """Runs of one prompt that were split into several groups."""
+        self.odd_runs = 0
+        """Runs of one prompt that are no multiple of the group size."""
+        self._finished: set[int] = set()
+        self._open: list[Rows] = []
+        self._ready: list[Rows] = []
+        self._ready_rows = 0
+        self._previous: Rows | None = None
+
+    def add(self, rows: Rows) -> Iterator[Chunk]:
+        """Take rows in the order of the log; chunks come out as they fill.
+
+        Raises:
+            StepReturnsError: a step came back, and the rows were said to be in order.
+        """
+        if not len(rows):
+            return
+        if not self.in_order:
+            self._open.append(rows)
+            return
+        starts = np.concatenate([[0], np.flatnonzero(rows.steps[1:] != rows.steps[:-1]) + 1, [len(rows)]])
+        for begin, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+            step = int(rows.steps[begin])
+            if self._open and int(self._open[0].steps[0]) != step:
+                self._finish_step()
+                if self._ready_rows >= CHUNK_ROLLOUTS:
+                    yield from self._emit()
+            if step in self._finished:
+                raise StepReturnsError
+            self._open.append(rows.take(slice(begin, end)))
+
+    def finish(self) -> Iterator[Chunk]:
+        """The chunks of all rows that are left."""
+        if self.in_order:
+            if self._open:
+                self._finish_step()
+            if self._ready_rows:
+                yield from self._emit()
+        elif self._open:
+            rows = Rows.join(self._open)
+            self._open = []
+            yield from self._pieces(self._arrange(rows))
+
+    def _finish_step(self) -> None:
+        rows = Rows.join(self._open)
+        self._open = []
+        self._finished.add(int(rows.steps[0]))
+        # TRL logs a generation batch again at every step that trains on it.
+        if self.rule == "runs" and self._previous is not None and self.same(self._previous, rows):
+            self.repeated_steps += 1
+            return
+        self._previous = rows
+        self._ready.append(rows)
+        self._ready_rows += len(rows)
+
+    def _emit(self) -> Iterator[Chunk]:
+        rows = Rows.join(self._ready)
+        self._ready, self._ready_rows = [], 0
+        yield from self._pieces(self._arrange(rows))
+
+    def _arrange(self, rows: Rows) -> Chunk:
+        """The rows sorted by step and group, both in the order in which they first appear."""
+        step_index = _first_seen_index(rows.steps)
+        order = np.arange(len(rows))
+        if np.any(step_index[1:] < step_index[:-1]):
+            order = np.argsort(step_index, kind="stable")
+            rows, step_index = rows.take(order), step_index[order]
+        step_starts = _starts(step_index)
+        if self.rule == "blocks":
+            return Chunk(rows, self._blocks(rows, step_starts), step_starts)
+        run_starts = _starts(step_index, rows.keys)
+        if self.rule == "runs":
+            return Chunk(rows, self._split_runs(run_starts, len(rows)), step_starts)
+        _, keys = np.unique(rows.keys, return_inverse=True)
+        pairs = step_index * (int(keys.max()) + 1) + keys
+        if len(np.unique(pairs[run_starts])) == len(run_starts):  # groups are consecutive already
+            return Chunk(rows, run_starts, step_starts)
+        groups = _first_seen_index(pairs)
+        order = np.argsort(groups, kind="stable")
+        return Chunk(rows.take(order), _starts(groups[order]), step_starts)
+
+    def _blocks(self, rows: Rows, step_starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        size = self.group_size or 1
+        counts = np.diff(np.append(step_starts, len(rows)))
+        uneven = np.flatnonzero(counts % size)
+        if len(uneven):
+            step, count = int(rows.steps[step_starts[uneven[0]]]), int(counts[uneven[0]])
+            raise DataFormatError(
+                f"`group_size` must divide the rollouts of every step: step {step} has {count}, which is no multiple "
+                f"of {size}."
+            )
+        return np.arange(0, len(rows), size)
+
+    def _split_runs(self, run_starts: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
+        """Starts of the groups in runs of one prompt: a run of two or three group sizes is as many groups."""
+        lengths = np.diff(np.append(run_starts, num_rows))
+        if self.group_size is None:
+            self.group_size = common_run_length(lengths)
+        size = self.group_size
+        whole = lengths % size == 0
+        self.odd_runs += int((~whole).sum())
+        self.split_runs += int((whole & (lengths > size)).sum())
+        pieces = np.where(whole, lengths // size, 1)
+        within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+        return np.asarray(np.repeat(run_starts, pieces) + within * size)
+
+    def _pieces(self, chunk: Chunk) -> Iterator[Chunk]:
+        """The chunk, cut between groups where it is much larger than a training batch."""
+        total = len(chunk.rows)
+        if total <= LARGEST_STEP + CHUNK_ROLLOUTS:
+            yield chunk
+            return
+        cuts = [0]
+        for target in range(LARGEST_STEP, total, LARGEST_STEP):
+            # Cut between steps where one ends near by, else between groups.
+            for starts in (chunk.step_starts, chunk.group_starts):
+                cut = int(starts[np.searchsorted(starts, target, side="right") - 1])
+                if cut > cuts[-1]:
+                    cuts.append(cut)
+                    break
+        for begin, end in zip(cuts, [*cuts[1:], total], strict=True):
+            groups = chunk.group_starts[(chunk.group_starts >= begin) & (chunk.group_starts < end)] - begin
+            rows = chunk.rows.take(slice(begin, end))
+            yield Chunk(rows, groups, _starts(rows.steps))
+
+
+def common_run_length(lengths: NDArray[np.int64]) -> int:
+    """The group size behind runs of one prompt: their most common length, the shortest of several.
+
+    Example:
+        >>> common_run_length(np.array([8, 8, 16, 8, 3]))
+        8
+    """
+    counts = Counter(lengths.tolist())
+    most = max(counts.values())
+    return int(min(length for length, count in counts.items() if count == most))
+
+
+def _starts(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows at which some column changes, the first included."""
+    changes = np.zeros(len(columns[0]), dtype=bool)
+    changes[:1] = True
+    for column in columns:
+        changes[1:] |= column[1:] != column[:-1]
+    return np.flatnonzero(changes)
+
+
+def _first_seen_index(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Values numbered 0, 1, ... in the order in which they first appear."""
+    runs = _starts(values)
+    _, first, inverse = np.unique(values[runs], return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return np.repeat(rank[inverse], np.diff(np.append(runs, len(values))))

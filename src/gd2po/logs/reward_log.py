@@ -1,0 +1,263 @@
+"""A reward log: the rollouts of a run, whatever wrote them, as chunks of whole groups.
+
+Only numbers are read. The texts of the few rollouts that a report shows are fetched afterwards, by their places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gd2po.errors import DataFormatError, InvalidInputError
+from gd2po.logs.cells import as_text, to_strings
+from gd2po.logs.files import LogFiles, find_files, open_table
+from gd2po.logs.grouping import Chunk, GroupAssembler, Rows
+from gd2po.logs.layout import ColumnChoices, Layout, choose_layout
+from gd2po.logs.rows import ROW_BITS, ROW_MASK, RowReader, pack_places
+from gd2po.logs.tables.table import BadRows, Table
+
+
+class RewardLog:
+    """The rollouts of one run.
+
+    Args:
+        source: a file, a folder or a glob: what TRL, verl or gd2po wrote, or a plain table as in docs/reward-logs.md.
+        choices: columns that are not to be guessed.
+        step_range: first and last step to read, both included; None for an open end.
+        skip_bad_rows: count malformed rows and unreadable files instead of raising.
+
+    Raises:
+        DataFormatError: nothing to read, or columns that are missing or not to be told apart.
+
+    Example:
+        >>> import tempfile
+        >>> text = "step,group,correct,brief\\n0,a,1,0\\n0,a,0,1\\n"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "log.csv")
+        ...     _ = path.write_text(text)
+        ...     log = RewardLog(path)
+        ...     [len(chunk.rows) for chunk in log.chunks()], log.layout.reward_names
+        ([2], ['correct', 'brief'])
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        choices: ColumnChoices | None = None,
+        *,
+        step_range: tuple[int | None, int | None] = (None, None),
+        skip_bad_rows: bool = False,
+    ) -> None:
+        self.files: LogFiles = find_files(source)
+        self.choices = choices or ColumnChoices()
+        if self.choices.group_size is not None and self.choices.group_size < 1:
+            raise InvalidInputError(f"`group_size` must be at least 1: got {self.choices.group_size}.")
+        self.step_range = step_range
+        self.skip_bad_rows = skip_bad_rows
+        self.unreadable: list[str] = []
+        self._table_notes: list[str] = []
+        self._tables: dict[int, Table] = {}
+        self.layout: Layout = self._first_layout()
+        self._reset()
+
+    def chunks(self, *, in_order: bool = True, progress: Callable[[int], None] | None = None) -> Iterator[Chunk]:
+        """Whole groups, by steps. `progress` is told how many rollouts have been read.
+
+        Raises:
+            StepReturnsError: a step came back later in the log; ask again with in_order=False.
+            DataFormatError: a malformed row, or a file without the columns of the others.
+        """
+        self._reset()
+        layout = self.layout
+        self._assembler = GroupAssembler(
+            layout.group_rule, layout.group_size, in_order=in_order, same=self._same_rollouts
+        )
+        seen = 0
+        for index in range(len(self.files.paths)):
+            for rows in self._rows_of_file(index):
+                seen += len(rows)
+                yield from self._assembler.add(rows)
+                if progress is not None:
+                    progress(seen)
+        yield from self._assembler.finish()
+
+    def texts(self, places: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        """Prompt and completion of the rollouts at the given places; None where the log has none."""
+        found: dict[int, tuple[str | None, str | None]] = {}
+        columns = [name for name in (self.layout.prompt, self.layout.completion) if name is not None]
+        wanted = np.unique(np.asarray(places, dtype=np.int64))
+        if not columns or not len(wanted):
+            return found
+        for index in np.unique(wanted >> ROW_BITS).tolist():
+            rows = wanted[wanted >> ROW_BITS == index] & ROW_MASK
+            found |= self._texts_of_file(index, rows, columns)
+        return found
+
+    def place(self, place: int) -> str:
+        """Where a rollout stands, for people."""
+        return self._table(place >> ROW_BITS).place(place & ROW_MASK)
+
+    def notes(self) -> list[str]:
+        """What was recognised, guessed, left out and skipped, in sentences."""
+        notes = [*self.layout.reasons, *self._table_notes]
+        assembler = self._assembler
+        if self.layout.group_rule == "runs" and assembler.group_size is not None:
+            notes.append(
+                f"Groups are guessed: consecutive rows of one prompt, {assembler.group_size} to a group (the most "
+                "common run; --group-size says it otherwise)."
+            )
+        if assembler.split_runs:
+            notes.append(f"{assembler.split_runs:,} longer runs of one prompt were split into groups of that size.")
+        if assembler.odd_runs:
+            notes.append(
+                f"{assembler.odd_runs:,} runs of one prompt are no multiple of it and count as one group each."
+            )
+        if assembler.repeated_steps:
+            notes.append(
+                f"{assembler.repeated_steps:,} steps repeat the rollouts of the step before (a generation batch that "
+                "was trained on for several steps) and were left out."
+            )
+        if self._blank:
+            notes.append(f"{self._blank:,} empty rows were left out.")
+        if self.bad_rows.count:
+            shown = "; ".join(self.bad_rows.examples)
+            notes.append(f"{self.bad_rows.count:,} malformed rows were skipped: {shown}{self._and_more()}.")
+        if self.unreadable:
+            count = len(self.unreadable)
+            notes.append(f"{count:,} unreadable files were left out, from the damage on: {self.unreadable[0]}")
+        return notes
+
+    def _and_more(self) -> str:
+        return "; ..." if self.bad_rows.count > len(self.bad_rows.examples) else ""
+
+    def _reset(self) -> None:
+        self.bad_rows = BadRows(self.skip_bad_rows)
+        self.bad_rows.labels = self._labels()
+        self._blank = 0
+        layout = self.layout
+        self._assembler = GroupAssembler(layout.group_rule, layout.group_size, in_order=True, same=self._same_rollouts)
+
+    def _labels(self) -> dict[str, str]:
+        layout = self.layout
+        labels = {
+            name: f"the {role} {name!r}" for role, name in (("step", layout.step), ("group", layout.group)) if name
+        }
+        return labels | {name: f"reward {name!r}" for name in layout.reward_columns}
+
+    def _table(self, index: int) -> Table:
+        if index not in self._tables:
+            self._tables = {0: self._tables[0]} if 0 in self._tables else {}  # the heads of a thousand files add up
+            self._tables[index] = open_table(self.files.paths[index])
+        return self._tables[index]
+
+    def _first_layout(self) -> Layout:
+        """The layout by the first file that has rows."""
+        for index, path in enumerate(self.files.paths):
+            table = self._readable(index)
+            head = None if table is None else self._readable_head(table)
+            if table is not None and head is not None and head.num_rows:
+                self._table_notes += table.notes
+                self._columns = set(table.names)
+                self._first_path = path
+                return choose_layout(head, self.choices, str(path), table.decimal_comma)
+        where = self.files.source
+        if self.unreadable:
+            raise DataFormatError(f"{where} holds no file that can be read: {self.unreadable[0]}")
+        raise DataFormatError(f"{where} is empty: it holds no rollouts.")
+
+    def _readable_head(self, table: Table) -> pa.Table | None:
+        """The head of a table; None where it cannot be read and bad rows are skipped."""
+        try:
+            return table.head()
+        except DataFormatError as error:
+            self._note_unreadable(error)
+            return None
+
+    def _readable(self, index: int) -> Table | None:
+        """The table of a file; None where it cannot be read and bad rows are skipped."""
+        try:
+            return self._table(index)
+        except DataFormatError as error:
+            self._note_unreadable(error)
+            return None
+
+    def _note_unreadable(self, error: DataFormatError) -> None:
+        if not self.skip_bad_rows:
+            raise error
+        if str(error) not in self.unreadable:
+            self.unreadable.append(str(error))
+
+    def _rows_of_file(self, index: int) -> Iterator[Rows]:
+        table = self._readable(index)
+        if table is None or not table.names:
+            return
+        self._check_columns(table)
+        layout = self.layout
+        columns = [name for name in (layout.step, layout.group, layout.length, *layout.reward_columns) if name]
+        columns = list(dict.fromkeys(name for name in columns if name in table.names))
+        reader = RowReader(table, index, layout, self.step_range, self.bad_rows)
+        batches = table.batches(columns, self.bad_rows)
+        while True:
+            try:
+                first_row, batch = next(batches)
+            except StopIteration:
+                return
+            except DataFormatError as error:
+                self._note_unreadable(error)
+                return
+            rows = reader.read(batch, first_row)
+            self._blank += reader.blank
+            reader.blank = 0
+            if len(rows):
+                yield rows
+
+    def _check_columns(self, table: Table) -> None:
+        """Raise unless the file has the columns of the first one."""
+        for name, label in self.bad_rows.labels.items():
+            if name not in table.names:
+                raise DataFormatError(
+                    f"{table.path} has no {label.removeprefix('the ')}, which {self._first_path} has. Logs with "
+                    "different rewards are diagnosed one by one, or by what they share with --rewards. Its columns "
+                    f"are: {', '.join(table.names)}."
+                )
+        new = [name for name in table.names if name not in self._columns and name.startswith(("reward/", "rewards/"))]
+        if new and self.choices.rewards is None:
+            raise DataFormatError(
+                f"{table.path} has the reward {new[0]!r}, which {self._first_path} lacks. Logs with different rewards "
+                "are diagnosed one by one, or by what they share with --rewards."
+            )
+
+    def _same_rollouts(self, one: Rows, other: Rows) -> bool:
+        """Whether two steps of a TRL log hold the very same rollouts: rewards first, texts where those are equal."""
+        if len(one) != len(other) or not np.array_equal(one.rewards, other.rewards, equal_nan=True):
+            return False
+        places = [rows.places.tolist() for rows in (one, other)]
+        texts = self.texts(places[0] + places[1])
+        return bool(texts) and [texts[place] for place in places[0]] == [texts[place] for place in places[1]]
+
+    def _texts_of_file(
+        self, index: int, rows: NDArray[np.int64], columns: Sequence[str]
+    ) -> dict[int, tuple[str | None, str | None]]:
+        found: dict[int, tuple[str | None, str | None]] = {}
+        table = open_table(self.files.paths[index])
+        present = [name for name in columns if name in table.names]
+        again = BadRows(skip=True)
+        again.labels = self.bad_rows.labels  # so that the rows count as they did when the numbers were read
+        required = [name for name in self.bad_rows.labels if name in table.names]
+        for first_row, batch in table.batches(list(dict.fromkeys([*required, *present])), again):
+            inside = rows[(rows >= first_row) & (rows < first_row + batch.num_rows)] - first_row
+            if len(inside):
+                picked = pa.RecordBatch.take(batch, pa.array(inside))
+                cells = {name: to_strings(as_text(picked.column(name))) for name in present}
+                nothing = [None] * len(inside)
+                prompts = cells.get(self.layout.prompt or "", nothing)
+                completions = cells.get(self.layout.completion or "", nothing)
+                keys = pack_places(index, inside + first_row).tolist()
+                found |= dict(zip(keys, zip(prompts, completions, strict=True), strict=True))
+            if first_row + batch.num_rows > rows[-1]:
+                break
+        return found

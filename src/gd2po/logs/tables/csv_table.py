@@ -1,0 +1,183 @@
+"""Rows of a CSV file, as programs and spreadsheets write them: any of four delimiters, quotes, BOM, decimal commas."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from gd2po.errors import DataFormatError
+from gd2po.logs.tables.table import HEAD_ROWS, BadRows
+
+BLOCK_BYTES = 8 * 1024 * 1024
+"""Bytes that are parsed at a time; a row must fit."""
+
+_SNIFFED_BYTES = 256 * 1024
+_DELIMITERS = ",;\t|"
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+")
+_POINT_NUMBER = re.compile(r"[+-]?\d*\.\d+")
+
+
+class CsvTable:
+    """Rows of a CSV file; every column is text."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.notes: list[str] = []
+        self._encoding = self._sniff_encoding()
+        header_lines = self._sniff_delimiter()
+        self._skipped_lines, self._delimiter, self.names = header_lines
+        self._head = self._read_head()
+        self.decimal_comma = self._sniff_decimal_comma()
+
+    def head(self) -> pa.Table:
+        """Up to `HEAD_ROWS` first rows."""
+        columns = list(zip(*self._head, strict=True)) or [()] * len(self.names)
+        return pa.table({name: pa.array(cells, pa.string()) for name, cells in zip(self.names, columns, strict=True)})
+
+    def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The columns batch by batch."""
+        malformed: list[Any] = []
+
+        def note(row: Any) -> str:
+            malformed.append(row)
+            return "skip"
+
+        first_row = reported = 0
+        try:
+            reader = self._open(columns, note)
+            while True:
+                batch = next(reader, None)
+                for row in malformed[reported:]:
+                    self._report(row, reported, bad_rows)
+                    reported += 1
+                if batch is None:
+                    return
+                yield first_row, batch
+                first_row += batch.num_rows
+        except pa.ArrowInvalid as error:
+            raise DataFormatError(f"{self.path} cannot be read as CSV: {str(error).rstrip('.')}.") from error
+
+    def place(self, row: int) -> str:
+        """`log.csv line 17`: the line on which the row starts."""
+        for count, (line, _) in enumerate(self._records(well_formed=True)):
+            if count == row:
+                return f"{self.path} line {line}"
+        return f"{self.path} row {row + 1}"
+
+    def _open(self, columns: Sequence[str], note: Any) -> Iterator[pa.RecordBatch]:
+        try:
+            return iter(
+                pc.open_csv(
+                    pa.input_stream(str(self.path), compression="detect"),
+                    read_options=pc.ReadOptions(
+                        encoding=self._encoding,
+                        block_size=BLOCK_BYTES,
+                        column_names=self.names,
+                        skip_rows=self._skipped_lines,
+                    ),
+                    parse_options=pc.ParseOptions(
+                        delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=note
+                    ),
+                    convert_options=pc.ConvertOptions(
+                        column_types={name: pa.string() for name in self.names},
+                        strings_can_be_null=False,
+                        include_columns=list(columns),
+                    ),
+                )
+            )
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" in str(error):
+                return iter(())
+            raise
+
+    def _report(self, row: Any, index: int, bad_rows: BadRows) -> None:
+        """Hand a row with the wrong number of cells on, with its line as long as examples are wanted."""
+        if bad_rows.skip and index >= 3:
+            bad_rows.add_many(1)
+            return
+        lines = (line for line, cells in self._records(well_formed=False) if len(cells) != len(self.names))
+        # Where quotes are broken, Arrow and Python may not agree on what the rows are.
+        line = next((line for count, line in enumerate(lines) if count == index), None)
+        place = f"{self.path} line {line}" if line else str(self.path)
+        bad_rows.add(place, f"expected {row.expected_columns} cells as in the header, got {row.actual_columns}")
+
+    def _records(self, *, well_formed: bool) -> Iterator[tuple[int, list[str]]]:
+        """Line of the start and cells of each record, the slow way; only to name a place."""
+        limit = csv.field_size_limit(sys.maxsize)
+        try:
+            with self._text() as text:
+                reader = csv.reader(text, delimiter=self._delimiter)
+                line = 1
+                for cells in reader:
+                    if line > self._skipped_lines and cells and (not well_formed or len(cells) == len(self.names)):
+                        yield line, cells
+                    line = reader.line_num + 1
+        finally:
+            csv.field_size_limit(limit)
+
+    def _text(self) -> io.TextIOWrapper:
+        stream = pa.input_stream(str(self.path), compression="detect")
+        encoding = "utf-8-sig" if self._encoding == "utf-8" else self._encoding
+        return io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
+
+    def _sniff_encoding(self) -> str:
+        with pa.input_stream(str(self.path), compression="detect") as stream:
+            start = stream.read(_SNIFFED_BYTES)
+        for bom, encoding in _BOMS:
+            if start.startswith(bom):
+                return encoding
+        try:
+            codecs.getincrementaldecoder("utf-8")().decode(start)
+        except UnicodeDecodeError:
+            self.notes.append("The file is not UTF-8; read as Windows-1252, as spreadsheets write it.")
+            return "cp1252"
+        return "utf-8"
+
+    def _sniff_delimiter(self) -> tuple[int, str, list[str]]:
+        """Lines before the rows, the delimiter, and the columns."""
+        with self._text() as text:
+            line, skipped = text.readline(), 1
+            delimiter = ""
+            if line.lower().startswith("sep=") and len(line.strip()) == 5:  # what Excel calls a hint to itself
+                delimiter = line.strip()[4]
+                line, skipped = text.readline(), 2
+        outside_quotes = re.sub(r'"[^"]*"', "", line)
+        delimiter = delimiter or max(_DELIMITERS, key=outside_quotes.count)
+        names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
+        # Spreadsheets leave empty columns at the right: the reader wants names for them, and they are never asked for.
+        names = [name or f"(unnamed column {number})" for number, name in enumerate(names, 1)]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise DataFormatError(
+                f"{self.path} line {skipped}: two columns are called {sorted(twice)[0]!r}. Rename one."
+            )
+        if delimiter != ",":
+            shown = "tabs" if delimiter == "\t" else repr(delimiter)
+            self.notes.append(f"Cells are separated by {shown}, as the header says.")
+        return skipped, delimiter, names
+
+    def _read_head(self) -> list[list[str]]:
+        rows = []
+        for count, (_, cells) in enumerate(self._records(well_formed=True)):
+            if count == HEAD_ROWS:
+                break
+            rows.append(cells)
+        return rows
+
+    def _sniff_decimal_comma(self) -> bool:
+        cells = [cell.strip() for row in self._head for cell in row]
+        commas = any(_COMMA_NUMBER.fullmatch(cell) for cell in cells)
+        points = any(_POINT_NUMBER.fullmatch(cell) for cell in cells)
+        if commas and not points:
+            self.notes.append("Numbers have decimal commas.")
+        return commas and not points

@@ -1,0 +1,95 @@
+"""Numbers and lists as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from gd2po.report.intervals import Interval
+
+UNDEFINED = "–"
+
+
+def percent(share: float | None) -> str:
+    """A share in percent, with as many digits as it deserves; never a rounded 0 % or 100 % that is neither.
+
+    Example:
+        >>> percent(0.2345), percent(0.0234), percent(0.0002), percent(0.9997), percent(1.0), percent(None)
+        ('23%', '2.3%', '<0.1%', '>99.9%', '100%', '–')
+    """
+    if share is None or math.isnan(share):
+        return UNDEFINED
+    if 0 < share < 0.001:
+        return "<0.1%"
+    if 0.999 < share < 1:
+        return ">99.9%"
+    digits = 1 if 0 < share < 0.0995 or 0.9905 <= share < 1 else 0
+    return f"{share:.{digits}%}"
+
+
+def signed(value: float | None) -> str:
+    """A correlation with its sign.
+
+    Example:
+        >>> signed(0.571), signed(-0.2), signed(-0.001), signed(None)
+        ('+0.57', '−0.20', '0.00', '–')
+    """
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    text = f"{abs(value):.2f}"
+    if float(text) == 0:
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def number(value: float | None) -> str:
+    """A number in its own unit, short.
+
+    Example:
+        >>> number(0.12345), number(1234567.0), number(3.0), number(None)
+        ('0.123', '1.23e+06', '3', '–')
+    """
+    if value is None or math.isnan(value):
+        return UNDEFINED
+    return f"{value:.3g}".replace("-", "−", 1) if value < 0 else f"{value:.3g}"
+
+
+def with_interval(interval: Interval, form: str = "percent") -> str:
+    """An estimate and its 95 % interval.
+
+    Example:
+        >>> with_interval(Interval(0.57, 0.5, 0.63), "signed"), with_interval(Interval(0.25, None, None))
+        ('+0.57 [+0.50, +0.63]', '25%')
+    """
+    write = signed if form == "signed" else percent
+    if interval.low is None or interval.high is None:
+        return write(interval.value)
+    return f"{write(interval.value)} [{write(interval.low)}, {write(interval.high)}]"
+
+
+def join(items: Sequence[str], most: int = 3) -> str:
+    """A list in a sentence.
+
+    Example:
+        >>> join(["a", "b", "c"]), join(["a", "b", "c", "d", "e"])
+        ('a, b and c', 'a, b, c and 2 more')
+    """
+    shown = list(items[:most])
+    if len(items) > most:
+        return f"{', '.join(shown)} and {len(items) - most} more"
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def sureness(share: float | None) -> str:
+    """How sure a finding is, in a word.
+
+    Example:
+        >>> sureness(0.999), sureness(0.96), sureness(0.85), sureness(0.5), sureness(None)
+        ('practically certain', 'very likely', 'likely', 'uncertain', 'not assessed')
+    """
+    if share is None:
+        return "not assessed"
+    for least, word in ((0.99, "practically certain"), (0.95, "very likely"), (0.8, "likely")):
+        if share >= least:
+            return word
+    return "uncertain"

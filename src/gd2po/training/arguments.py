@@ -1,0 +1,245 @@
+"""Arguments of `gd2po train`: TRL's parser and conventions, with unknown keys refused by name."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import yaml
+from trl import ModelConfig, SFTConfig, TrlParser
+
+from gd2po.errors import ConfigError
+from gd2po.integrations.trl.config import GD2POConfig
+from gd2po.recipes import recipe_command, recipe_names, recipe_path
+
+DEFAULT_RECIPE = "quickstart"
+DEFAULT_WARM_START = "warm-start"
+
+_NOT_KEPT = ("hub_token", "push_to_hub_token", "resume_from_checkpoint")
+"""Secrets, and what belongs to one invocation rather than to the run."""
+
+
+@dataclass
+class RunArguments:
+    """What to train on and with which rewards."""
+
+    dataset_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Prompts: builtin:toolcalls, a Parquet or JSON file or folder, a URL, or a dataset of the hub. "
+            "verl's RL schema (RLLA) is recognised by its columns."
+        },
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub dataset."})
+    dataset_train_split: str = field(default="train", metadata={"help": "Split to train on."})
+    dataset_test_split: str = field(default="test", metadata={"help": "Split of the held-out prompts."})
+    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first so many prompts."})
+    reward_funcs: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Reward functions: tool_call_correctness, tool_call_format, think_length, or dotted import paths "
+            "such as my_rewards.brevity (looked up from the current directory too)."
+        },
+    )
+    reward_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": 'Options per reward function, e.g. {"think_length": {"target_words": 64}}.'},
+    )
+    reward_model_name_or_path: list[str] | None = field(
+        default=None, metadata={"help": "Reward models beside the functions: paths or hub ids of sequence classifiers."}
+    )
+    gguf_file: str | None = field(
+        default=None, metadata={"help": "File inside the model's folder or repository, for weights in GGUF."}
+    )
+    eval_prompts: int = field(
+        default=0, metadata={"help": "Held-out prompts to score before and after training, greedily; 0 for none."}
+    )
+    eval_every: int = field(
+        default=0,
+        metadata={"help": "Score them also after every so many steps of training; 0 for before and after only."},
+    )
+    eval_dataset_name: str | None = field(
+        default=None, metadata={"help": "Where the held-out prompts come from, if not from a split of dataset_name."}
+    )
+    html_report: bool = field(
+        default=True, metadata={"help": "Write report.html, the diagnosis of the rollouts, at the end."}
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("eval_prompts", "eval_every"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ConfigError(f"`{name}` must be 0 or greater: got {value}.")
+        if self.eval_every and not self.eval_prompts:
+            raise ConfigError("`eval_every` needs held-out prompts: set `eval_prompts` to how many.")
+
+
+@dataclass
+class WarmStartArguments:
+    """Which demonstrations to learn from."""
+
+    dataset_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "Demonstrations: a Parquet, JSON or CSV file or URL, a folder, or a dataset of the hub, with the "
+            "columns instruction, input and output, or prompt and completion, or messages."
+        },
+    )
+    dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub dataset."})
+    dataset_train_split: str = field(default="train", metadata={"help": "Split to train on."})
+    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first so many demonstrations."})
+    gguf_file: str | None = field(
+        default=None,
+        metadata={"help": "File inside the model's folder or repository, for weights in GGUF."},
+    )
+
+
+class RunParser(TrlParser):  # type: ignore[misc]
+    """TRL's parser, raising `ConfigError` instead of exiting, and remembering what it parsed."""
+
+    resolved: dict[str, Any]
+
+    def error(self, message: str) -> NoReturn:
+        """Argparse's hook for wrong values."""
+        raise ConfigError(f"{message[0].upper()}{message[1:]}. `{self.prog} --help` lists every field.")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Remember the flat values, which the dataclasses no longer hold after their conversions."""
+        parsed, rest = super().parse_known_args(args, namespace)
+        self.resolved = dict(vars(parsed))
+        return parsed, rest
+
+
+@dataclass(frozen=True)
+class ParsedRun:
+    """A run as asked for."""
+
+    run: RunArguments
+    training: GD2POConfig
+    model: ModelConfig
+    recipe: str
+    """Name of the recipe or path of the file; empty without one."""
+    resolved: dict[str, Any]
+    """Every field by name, as written to the run folder."""
+
+
+@dataclass(frozen=True)
+class ParsedWarmStart:
+    """A warm start as asked for."""
+
+    run: WarmStartArguments
+    training: SFTConfig
+    model: ModelConfig
+    recipe: str
+    """Name of the recipe or path of the file; empty without one."""
+    resolved: dict[str, Any]
+    """Every field by name, as written to the run folder."""
+
+
+def parse_run(argv: Sequence[str], output_dir: str) -> ParsedRun:
+    """Arguments of a run: the recipe's values under those of the command line.
+
+    Without `--config` the recipe is quickstart, unless the command line names a model or a data set of its own.
+
+    Args:
+        argv: the command line after `gd2po train`.
+        output_dir: used where neither the recipe nor the command line names one; `{recipe}` in it is filled in.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value.
+    """
+    argv, config = _take_config(list(argv))
+    own_task = any(argument.split("=")[0] in _flags("model_name_or_path", "dataset_name") for argument in argv)
+    if config is None and not own_task:
+        config = DEFAULT_RECIPE
+    fields = (RunArguments, GD2POConfig, ModelConfig)
+    (run, training, model), resolved = _parse(argv, config, fields, "train", output_dir)
+    return ParsedRun(run, training, model, config or "", resolved)
+
+
+def parse_warm_start(argv: Sequence[str], output_dir: str) -> ParsedWarmStart:
+    """Arguments of a warm start: the recipe's values under those of the command line; by default the recipe warm-start.
+
+    Args:
+        argv: the command line after `gd2po warm-start`.
+        output_dir: used where neither the recipe nor the command line names one; `{recipe}` in it is filled in.
+
+    Raises:
+        ConfigError: an unknown recipe, key or value.
+    """
+    argv, config = _take_config(list(argv))
+    config = config or DEFAULT_WARM_START
+    fields = (WarmStartArguments, SFTConfig, ModelConfig)
+    (run, training, model), resolved = _parse(argv, config, fields, "warm-start", output_dir)
+    return ParsedWarmStart(run, training, model, config, resolved)
+
+
+def _parse(
+    argv: list[str], config: str | None, fields: tuple[Any, ...], command: str, output_dir: str
+) -> tuple[list[Any], dict[str, Any]]:
+    """The dataclasses of a command, filled in, and all their values by name."""
+    values = _read_yaml(config, command) if config else {}
+    stem = recipe_path(config).stem if config else "run"
+    values.setdefault("output_dir", output_dir.format(recipe=stem))
+
+    parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
+    parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
+    known = sorted({action.dest for action in parser._actions} - {"help", "config"})
+    _refuse_unknown([key for key in values if key not in known], known, f"{config}: ", command)
+    parser.set_defaults_with_config(**values)
+    try:
+        *parsed, rest = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
+    except ValueError as error:
+        if "support bf16" not in str(error):
+            raise
+        raise ConfigError(
+            "`bf16` needs a GPU that computes in bfloat16, and there is none here. On a CPU: --use_cpu --bf16 false. "
+            "On an older GPU: --bf16 false."
+        ) from error
+    unknown = [item.lstrip("-").split("=")[0] for item in rest if item.startswith("--")]
+    _refuse_unknown(unknown, known, "", command)
+    if rest:
+        raise ConfigError(f"Not understood: {' '.join(rest)}. Options look like --learning_rate 1e-6.")
+    resolved = {key: value for key, value in parser.resolved.items() if key in known and key not in _NOT_KEPT}
+    return parsed[: len(fields)], resolved
+
+
+def _take_config(argv: list[str]) -> tuple[list[str], str | None]:
+    """The command line without `--config`, and its value."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config")
+    try:
+        parsed, rest = parser.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise ConfigError("`--config` needs a recipe or a YAML file.") from error
+    return rest, parsed.config
+
+
+def _read_yaml(config: str, command: str) -> dict[str, Any]:
+    """The values of a recipe or file."""
+    path = recipe_path(config)
+    if config in recipe_names() and recipe_command(config) != command:
+        raise ConfigError(f"The recipe {config!r} is run by `gd2po {recipe_command(config)} --config {config}`.")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold `key: value` lines: got {type(values).__name__}.")
+    return values
+
+
+def _refuse_unknown(keys: list[str], known: list[str], where: str, command: str) -> None:
+    """Raise for the first key that is no field, with the nearest one that is."""
+    for key in keys:
+        nearest = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
+        hint = f"Did you mean `{nearest[0]}`?" if nearest else f"`gd2po {command} --help` lists every field."
+        raise ConfigError(f"{where}unknown key `{key}`. {hint}")
+
+
+def _flags(*names: str) -> list[str]:
+    """Both spellings that TRL's parser accepts."""
+    return [flag for name in names for flag in (f"--{name}", f"--{name.replace('_', '-')}")]

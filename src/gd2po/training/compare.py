@@ -1,0 +1,214 @@
+"""`gd2po compare`: methods x seeds, run and compared."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gd2po.comparison.analysis import compare
+from gd2po.comparison.results import read_runs
+from gd2po.comparison.run import folder as files
+from gd2po.comparison.run.plan import (
+    Plan,
+    choose_baseline,
+    choose_methods,
+    parse_seeds,
+    read_plan,
+    refuse_same_settings,
+    require_same_comparison,
+    write_plan,
+)
+from gd2po.comparison.run.runner import Runner, override_arguments
+from gd2po.comparison.views.page import write_html, write_json
+from gd2po.comparison.views.terminal import print_comparison
+from gd2po.errors import ConfigError
+from gd2po.recipes import recipe_path
+from gd2po.runs.folder import write_config
+from gd2po.training.arguments import ParsedRun, parse_run
+
+EVALUATIONS = 5
+"""Of each run, the one before training left out, unless `--eval-every` says otherwise."""
+
+RUN_PROGRAM = (sys.executable, "-m", "gd2po.training.worker")
+INTERRUPTED = 130
+
+_FIXED = ("--report_to", "none", "--html_report", "false")
+"""A comparison has a page of its own."""
+
+_INSTEAD = {
+    "seed": "Name the seeds with --seeds.",
+    "output_dir": "Name the folder with --out.",
+    "resume_from_checkpoint": "The same command goes on with a comparison that was stopped.",
+    "log_rollouts": "They are always logged.",
+}
+"""What a comparison sets for its runs, and the way to say it."""
+
+_OF_A_RUN = ("output_dir", "seed", "run_name", "logging_dir")
+"""Fields that differ between the runs of any comparison, or follow from those."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The command line of `gd2po compare`, besides what goes to `gd2po train`."""
+
+    config: str = "quickstart"
+    methods: str = ""
+    own_methods: Sequence[str] = field(default_factory=list)
+    seeds: str = "0-4"
+    jobs: int = 1
+    threads: int | None = None
+    out: str | None = None
+    baseline: str | None = None
+    eval_prompts: int = 256
+    eval_every: int | None = None
+    targets: Sequence[str] = field(default_factory=list)
+
+
+def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
+    """Run `gd2po compare`; the exit status: 0, 1 if a run failed, 130 after Ctrl-C.
+
+    Args:
+        options: of the comparison.
+        arguments: settings of all runs, as `gd2po train` takes them.
+
+    Raises:
+        ConfigError: whatever would fail in every run, before the first begins.
+        RunFolderError: the folder holds another comparison, or one is at work in it.
+        DiskFullError: no space is left.
+    """
+    if options.jobs < 1:
+        raise ConfigError(f"`--jobs` must be at least 1: got {options.jobs}.")
+    targets = parse_targets(options.targets)
+    plan, base = make_plan(options, arguments)
+    folder = Path(options.out or f"runs/compare-{recipe_path(options.config).stem}")
+    console = Console()
+    with files.opened(folder):
+        old = read_plan(folder)
+        if old is not None:
+            if options.threads is None:  # the default follows --jobs, which may change from one time to the next
+                plan = dataclasses.replace(plan, threads=old.threads)
+            require_same_comparison(folder, plan, old)
+        write_config(folder, base.resolved, files.SETTINGS)
+        write_plan(folder, plan)
+        try:
+            Runner(plan, folder, RUN_PROGRAM, options.jobs, console).run()
+        except KeyboardInterrupt:
+            console.print(f"\nStopped. The same command goes on from where it was: {folder}", highlight=False)
+            return INTERRUPTED
+        comparison = compare(plan, read_runs(plan, folder), targets)
+        written = [
+            write_json(comparison, folder / files.JSON_NAME),
+            write_html(comparison, folder / files.HTML_NAME),
+        ]
+    print_comparison(comparison, console)
+    for path in written:
+        console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
+    return int(any(method.failed for method in comparison.methods))
+
+
+def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, ParsedRun]:
+    """The plan that a command line asks for, and the settings that all of its runs share.
+
+    Raises:
+        ConfigError: anything wrong with it, a value that a method sets included.
+    """
+    chosen = [name.strip() for name in options.methods.split(",") if name.strip()]
+    methods = choose_methods(chosen, options.own_methods)
+    seeds = parse_seeds(options.seeds)
+    for argument in arguments:
+        _refuse_own(argument.partition("=")[0])
+    own = ["--config", options.config, *_FIXED, *arguments, "--eval_prompts", str(options.eval_prompts)]
+    base = _parse([*own, "--eval_every", "0"], "`gd2po compare`")
+    steps = base.training.max_steps
+    if steps < 1:
+        raise ConfigError("`max_steps` must be at least 1, so that all methods train equally long: set --max_steps.")
+    if options.eval_prompts < 1:
+        raise ConfigError(f"`--eval-prompts` must be at least 1: got {options.eval_prompts}. They are the evidence.")
+    every = options.eval_every if options.eval_every is not None else -(-steps // EVALUATIONS)
+    if every < 1:
+        raise ConfigError(f"`--eval-every` must be at least 1: got {every}.")
+    base = _parse([*own, "--eval_every", str(every)], "`gd2po compare`")
+    resolved: dict[str, dict[str, Any]] = {}
+    for name, overrides in methods.items():
+        extra = [item for key, value in overrides.items() for item in override_arguments(key, value)]
+        parsed = _parse([*own, "--eval_every", str(every), *extra], f"method {name!r}")
+        resolved[name] = _settings(parsed)
+    refuse_same_settings(resolved)
+    threads = options.threads if options.threads is not None else max(1, _cores() // options.jobs)
+    if threads < 1:
+        raise ConfigError(f"`--threads` must be at least 1: got {threads}.")
+    plan = Plan(
+        config=options.config,
+        arguments=list(arguments),
+        settings=_settings(base),
+        methods=methods,
+        seeds=seeds,
+        baseline=choose_baseline(options.baseline, methods),
+        steps=steps,
+        eval_every=every,
+        threads=threads,
+    )
+    return plan, base
+
+
+def _refuse_own(flag: str) -> None:
+    """Raise for a field that the comparison sets itself."""
+    name = flag.removeprefix("--").replace("-", "_")
+    if flag.startswith("--") and name in _INSTEAD:
+        raise ConfigError(f"`{flag}` cannot be set for all runs of a comparison. {_INSTEAD[name]}")
+
+
+def _parse(arguments: list[str], whose: str) -> ParsedRun:
+    """Arguments of a run; an error says whose they are."""
+    try:
+        return parse_run(arguments, output_dir="unused")
+    except ValueError as error:  # of ours or of TRL's
+        raise ConfigError(f"{whose}: {error}") from error
+
+
+def _settings(parsed: ParsedRun) -> dict[str, Any]:
+    """Every field that tells one comparison from another, as JSON would give it back."""
+    return {
+        key: value if value is None or isinstance(value, (str, int, float, bool, list, dict)) else str(value)
+        for key, value in sorted(parsed.resolved.items())
+        if key not in _OF_A_RUN
+    }
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def parse_targets(texts: Sequence[str]) -> dict[str, float]:
+    """Scores to reach, by metric.
+
+    Raises:
+        ConfigError: not `metric=number`, or one metric twice.
+
+    Example:
+        >>> parse_targets(["exact calls=0.65"])
+        {'exact calls': 0.65}
+    """
+    targets: dict[str, float] = {}
+    for text in texts:
+        metric, sign, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            sign = ""
+        if not sign or not metric.strip():
+            raise ConfigError(f"`--target` must be score=number, like 'exact calls=0.65': got {text!r}.")
+        if metric.strip() in targets:
+            raise ConfigError(f"`--target` names {metric.strip()!r} twice.")
+        targets[metric.strip()] = value
+    return targets

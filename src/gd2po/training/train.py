@@ -1,0 +1,151 @@
+"""`gd2po train`: one run, from its arguments to the table at its end."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.utils.logging import disable_progress_bar
+from trl import get_peft_config, get_quantization_config
+
+from gd2po.core.metrics import PREFIX
+from gd2po.errors import ConfigError, GD2POError
+from gd2po.evaluation.held_out import HeldOutScores
+from gd2po.integrations.trl.trainer import GD2POTrainer
+from gd2po.runs.folder import open_run_folder, require_steps_left, write_config, write_summary
+from gd2po.training import setup
+from gd2po.training.arguments import ParsedRun, parse_run
+from gd2po.training.callbacks import RewardProgress, StopOnInterrupt, Stopwatch
+from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
+from gd2po.training.summary import print_summary
+
+INTERRUPTED = 130  # the shell's exit status for a program ended by Ctrl-C
+
+
+def train_command(argv: Sequence[str]) -> int:
+    """Run `gd2po train` with the given command line; the exit status."""
+    parsed = parse_run(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
+    run, training = parsed.run, parsed.training
+    training.log_rollouts = parsed.resolved["log_rollouts"] = True
+    training.dataloader_pin_memory &= torch.accelerator.is_available()  # without one, torch warns that it cannot
+    disable_progress_bar()  # of loading and saving a model: they would break up the bar of the training
+    reward_funcs = setup.load_reward_funcs(run)
+    train_dataset = setup.load_train_prompts(run)
+    held_out = setup.load_held_out_prompts(run)
+    folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
+    require_steps_left(training.resume_from_checkpoint, training.max_steps)
+
+    trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
+    console = Console(quiet=not trainer.accelerator.is_main_process)
+    if trainer.accelerator.is_main_process:
+        write_config(folder, parsed.resolved)
+    console.print(f"Run folder: [bold]{folder}[/]", highlight=False)
+
+    evaluation = HeldOutEvaluation(held_out, reward_funcs, parsed, folder, console)
+    before = evaluation.score(trainer, 0, "before training")
+    if run.eval_every:
+        trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
+    stopwatch, stop = Stopwatch(), StopOnInterrupt()
+    trainer.add_callback(stopwatch)
+    trainer.add_callback(stop)
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_state()
+    if stop.interrupted:
+        _say_how_to_resume(folder, trainer.state.global_step, console)
+        return INTERRUPTED
+    trainer.save_model(str(folder))
+    after = evaluation.score(trainer, trainer.state.global_step, "after training")
+    if trainer.accelerator.is_main_process:
+        summary = _summary(parsed, trainer, before, after, stopwatch.seconds)
+        write_summary(folder, summary)
+        print_summary(folder, summary, console)
+        if run.html_report:
+            _write_report(folder, console)
+    return 0
+
+
+def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any, held_out: Any) -> GD2POTrainer:
+    """The trainer, with our progress bar in the place of TRL's."""
+    path = setup.model_path(parsed)
+    tokenizer = setup.load_tokenizer(path, parsed)
+    conversational = not isinstance(train_dataset[0]["prompt"], str)
+    if conversational and tokenizer.chat_template is None:
+        raise ConfigError(
+            f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. "
+            "Use a chat (instruct) model, or prompts of plain text."
+        )
+    trainer = GD2POTrainer(
+        model=setup.load_model(path, parsed),
+        reward_funcs=[*reward_funcs, *(parsed.run.reward_model_name_or_path or [])],
+        args=parsed.training,
+        train_dataset=train_dataset,
+        eval_dataset=held_out if parsed.training.eval_strategy != "no" else None,
+        processing_class=tokenizer,
+        quantization_config=get_quantization_config(parsed.model),
+        peft_config=get_peft_config(parsed.model),
+    )
+    setup.require_room(train_dataset["prompt"], trainer.model, tokenizer)
+    trainer.remove_callback(ProgressCallback)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(RewardProgress())
+    return trainer
+
+
+def _summary(
+    parsed: ParsedRun, trainer: GD2POTrainer, before: HeldOutScores | None, after: HeldOutScores | None, seconds: float
+) -> dict[str, Any]:
+    """What `summary.json` holds and the table at the end shows."""
+    logged = [entry for entry in trainer.state.log_history if f"{PREFIX}/rate" in entry]
+    means = {}
+    for key in logged[0] if logged else ():
+        values = [entry[key] for entry in logged if isinstance(entry.get(key), (int, float))]
+        if values and (key.startswith(f"{PREFIX}/") or key.startswith("rewards/")):
+            means[key] = sum(values) / len(values)
+    return {
+        "recipe": parsed.recipe,
+        "model": parsed.model.model_name_or_path,
+        "dataset": parsed.run.dataset_name,
+        "advantage_estimator": parsed.training.advantage_estimator,
+        "filtering": parsed.training.filtering,
+        "snr_threshold": parsed.training.snr_threshold,
+        "seed": parsed.training.seed,
+        "steps": trainer.state.global_step,
+        "train_seconds": round(seconds, 1),
+        "held_out": {"before": _scores(before), "after": _scores(after)},
+        "training_means": means,
+    }
+
+
+def _write_report(folder: Path, console: Console) -> None:
+    """The diagnosis of the run's rollouts; a run is not lost because its report cannot be written."""
+    try:
+        from gd2po.diagnosis import write_run_report
+
+        with console.status("Writing the report ..."):
+            report = write_run_report(folder)
+    except ModuleNotFoundError as error:
+        console.print(f"No report: it needs {error.name}: pip install 'gd2po[report]'.", markup=False, soft_wrap=True)
+    except (GD2POError, OSError) as error:
+        console.print(f"No report: {error}", markup=False, soft_wrap=True)
+    else:
+        verdict = report.diagnosis.verdict.headline
+        console.print(f"\nReport: {report.html}\n  {verdict}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:
+    return None if scores is None else vars(scores)
+
+
+def _say_how_to_resume(folder: Path, step: int, console: Console) -> None:
+    resume = ["gd2po", "train", "--config", f"{folder}/config.yaml"]
+    resume += ["--resume_from_checkpoint", f"{folder}/checkpoint-{step}"]
+    console.print(
+        f"\nStopped after step {step}; everything up to it is saved. To go on:\n\n  {shlex.join(resume)}\n",
+        soft_wrap=True,
+    )

@@ -1,0 +1,66 @@
+"""`gd2po warm-start`: supervised training on demonstrations with TRL's SFTTrainer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from rich.console import Console
+from trl import SFTTrainer, get_peft_config, get_quantization_config
+
+from gd2po.data.demonstrations import load_demonstrations
+from gd2po.errors import ConfigError
+from gd2po.runs.folder import open_run_folder, write_config
+from gd2po.training import setup
+from gd2po.training.arguments import ParsedRun, parse_warm_start
+
+
+def warm_start_command(argv: Sequence[str]) -> int:
+    """Run `gd2po warm-start` with the given command line; the exit status."""
+    parsed = parse_warm_start(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
+    run, training = parsed.run, parsed.training
+    if run.dataset_name is None:
+        raise ConfigError("`dataset_name` is missing: name the demonstrations, e.g. --dataset_name rlla/sft.json.")
+    as_run = cast(ParsedRun, parsed)  # the fields that loading a model reads are the same
+    path = setup.model_path(as_run)
+    demonstrations = load_demonstrations(
+        run.dataset_name, run.dataset_train_split, config=run.dataset_config, size=run.dataset_size
+    )
+    folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
+    tokenizer = setup.load_tokenizer(path, as_run)
+    _require_chat_template(tokenizer, demonstrations, path)
+    trainer = SFTTrainer(
+        model=setup.load_model(path, as_run),
+        args=training,
+        train_dataset=demonstrations,
+        processing_class=tokenizer,
+        quantization_config=get_quantization_config(parsed.model),
+        peft_config=get_peft_config(parsed.model),
+    )
+    console = Console(quiet=not trainer.accelerator.is_main_process)
+    if trainer.accelerator.is_main_process:
+        write_config(folder, parsed.resolved)
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_state()
+    trainer.save_model(str(folder))
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    if losses:
+        console.print(f"Loss {losses[0]:.3f} -> {losses[-1]:.3f} on {len(demonstrations)} demonstrations.")
+    console.print(
+        f"Run folder: {folder}\nNext:\n  gd2po train --config tool-calling --model_name_or_path {folder}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+    return 0
+
+
+def _require_chat_template(tokenizer: Any, demonstrations: Any, path: str) -> None:
+    """Raise if the demonstrations are conversations and the tokenizer knows no form for them."""
+    first = demonstrations[0]
+    if tokenizer.chat_template is None and not isinstance(first.get("prompt", first.get("messages")), str):
+        raise ConfigError(
+            f"The demonstrations are messages, and the tokenizer of {path} has no chat template. Use a chat (instruct) "
+            "model, or demonstrations of plain text."
+        )

@@ -1,0 +1,79 @@
+"""When the trainer speaks up, and when it does not."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from gd2po.diagnosis.verdict.advice import WINDOW, Advisor
+
+HEALTHY = {
+    "conflict/rate": 0.4,
+    "conflict/filtered_rate": 0.1,
+    "conflict/snr_threshold": 0.8,
+    "conflict/retained/a": 0.9,
+    "conflict/retained/b": 0.9,
+    "conflict/correlation/a/b": 0.2,
+}
+
+
+def said(
+    batches: int = WINDOW,
+    *,
+    filters: str | None = "snr",
+    whitens_tokens: bool = False,
+    length_variation: float = 0.3,
+    **changes: float,
+) -> list[str]:
+    advisor = Advisor(["a", "b"], filters=filters, whitens_tokens=whitens_tokens)
+    metrics = HEALTHY | {f"conflict/{name.replace('__', '/')}": value for name, value in changes.items()}
+    return [text for _ in range(batches) for text in advisor.observe(metrics, length_variation=length_variation)]
+
+
+def test_a_healthy_run_hears_nothing() -> None:
+    assert said(3 * WINDOW) == []
+
+
+@pytest.mark.parametrize(
+    ("situation", "words"),
+    [
+        ({"retained__b": math.nan}, "Reward 'b' was the same for all rollouts"),
+        ({"retained__a": 0.29}, "keeps 29% of the signal of reward 'a'"),
+        ({"retained__a": 0.29, "filters": "hard"}, "filtering='snr' with a low snr_threshold"),
+        ({"correlation__a__b": -0.3}, "pull against each other"),
+        ({"filtered_rate": 0.4}, "the SNR filter is the hard filter here"),
+        ({"whitens_tokens": True, "length_variation": 1.2}, "very unequal length"),
+    ],
+)
+def test_each_advice_is_given_once_and_only_after_enough_batches(situation: dict[str, Any], words: str) -> None:
+    assert said(WINDOW - 1, **situation) == []
+    (text,) = said(3 * WINDOW, **situation)
+    assert words in text
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        {"retained__a": 0.31},
+        {"retained__a": 0.1, "filters": None},
+        {"correlation__a__b": -0.05},
+        {"correlation__a__b": -0.3, "snr_threshold": 0.3},
+        {"correlation__a__b": -0.3, "filters": None},
+        {"filtered_rate": 0.39},
+        {"filtered_rate": 0.4, "filters": "hard", "snr_threshold": 1.0},
+        {"rate": 0.0, "filtered_rate": 0.0},
+        {"whitens_tokens": True, "length_variation": 0.9},
+        {"whitens_tokens": False, "length_variation": 1.2},
+    ],
+)
+def test_a_run_on_the_right_side_of_a_limit_hears_nothing(situation: dict[str, Any]) -> None:
+    assert said(3 * WINDOW, **situation) == []
+
+
+def test_one_good_batch_among_bad_ones_is_enough_to_stay_silent_about_a_constant_reward() -> None:
+    advisor = Advisor(["a", "b"], filters="snr", whitens_tokens=False)
+    for batch in range(3 * WINDOW):
+        metrics = HEALTHY | {"conflict/retained/a": 0.9 if batch % WINDOW == 0 else math.nan}
+        assert advisor.observe(metrics, length_variation=0.3) == []

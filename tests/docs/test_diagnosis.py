@@ -1,0 +1,74 @@
+"""What the documentation says of rules, limits and keys is what the code has."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from pathlib import Path
+
+import pytest
+
+from gd2po.diagnosis import model
+from gd2po.diagnosis.numbers import estimates, sums
+from gd2po.diagnosis.verdict import conflicts, limits, rewards
+from gd2po.diagnosis.views.json import schema_text
+from gd2po.logs import grouping
+
+DOCS = Path(__file__).parents[2] / "docs"
+DIAGNOSIS = (DOCS / "diagnosis.md").read_text(encoding="utf-8")
+LOGS = (DOCS / "reward-logs.md").read_text(encoding="utf-8")
+
+
+def row(rule: str) -> str:
+    return next(line for line in DIAGNOSIS.splitlines() if line.startswith(f"| `{rule}"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [
+        ("no_conflict", limits.LEAST_CONFLICT_RATE),
+        ("no_conflict", limits.LEAST_CANCELLATION),
+        ("noise", limits.SURE_ENOUGH),
+        ("starved", limits.STARVED_RETAINED),
+        ("dead", limits.DEAD_GROUPS),
+        ("saturated", limits.SATURATED_ROLLOUTS),
+        ("dominating", limits.DOMINATING_SHARE),
+        ("snr_is_hard", limits.SAME_AS_HARD),
+        ("wrongly_dropped", limits.WRONGLY_DROPPED),
+    ],
+)
+def test_the_rules_are_documented_with_their_limits(rule: str, limit: float) -> None:
+    assert f"{limit:.0%}".replace("%", " %") in row(rule)
+
+
+def test_the_other_limits_are_those_of_the_text() -> None:
+    for sign, rule in (("+", "noise"), ("−", "trade_off"), ("±", "unrelated")):
+        assert f"{sign}{limits.LEAST_CORRELATION:g} " in row(rule)
+    assert f"±{limits.SAME_INFORMATION:g}" in row("same_information")
+    assert f"fewer than {limits.FEW_GROUPS} groups" in row("few_groups")
+    assert f"{estimates.RESAMPLES:,} bootstrap resamples" in DIAGNOSIS
+    assert f"fewer than {estimates.FEWEST_GROUPS}\ngroups" in DIAGNOSIS
+    assert f"into {sums.BLOCKS:,} random blocks" in DIAGNOSIS
+    assert f"more than {grouping.LARGEST_STEP:,} rollouts" in DIAGNOSIS
+
+
+def test_every_rule_is_documented() -> None:
+    source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (conflicts, rewards))
+    rules = set(re.findall(r'Finding\(\s*"(\w+)"', source))
+    assert len(rules) == 15
+    assert all(f"`{rule}`" in DIAGNOSIS for rule in rules)
+
+
+def test_every_key_of_the_json_is_documented() -> None:
+    keys = set(json.loads(schema_text())["properties"])
+    assert keys == set(re.findall(r"^\| `(\w+)` \|", LOGS.split("## The JSON")[1], re.MULTILINE)) | {
+        "schema",
+        "schema_version",
+    }
+    assert all(f"`{kind}`" in LOGS for kind in typing.get_args(model.VerdictKind))
+
+
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", DIAGNOSIS, re.DOTALL))
+def test_the_code_blocks_run(code: str) -> None:
+    exec(compile(code, "diagnosis.md", "exec"), {})
