@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gd2po.core import (
+        METHODS,
         AdvantageResult,
         BatchDiagnostics,
+        Method,
+        Setting,
+        advantages,
         binary_snr_ceiling,
         diagnose_batch,
         gd2po_advantages,
@@ -25,11 +29,15 @@ if TYPE_CHECKING:
 __version__ = metadata.version("gd2po")
 
 __all__ = [
+    "METHODS",
     "AdvantageResult",
     "BatchDiagnostics",
     "GD2POConfig",
     "GD2POTrainer",
+    "Method",
+    "Setting",
     "__version__",
+    "advantages",
     "binary_snr_ceiling",
     "diagnose_batch",
     "gd2po_advantages",
@@ -42,8 +50,12 @@ _HOMES = {
     "GD2POTrainer": "gd2po.integrations.trl.trainer",
     **dict.fromkeys(
         (
+            "METHODS",
             "AdvantageResult",
             "BatchDiagnostics",
+            "Method",
+            "Setting",
+            "advantages",
             "binary_snr_ceiling",
             "diagnose_batch",
             "gd2po_advantages",

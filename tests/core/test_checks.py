@@ -11,7 +11,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gd2po import diagnose_batch, gd2po_advantages, gdpo_advantages, grpo_advantages
-from gd2po.core import _checks, advantages
+from gd2po.core import checks
+from gd2po.core.conflicts import largest_retaining_threshold
 from gd2po.errors import GD2POError, InvalidInputError, InvalidTypeError
 
 REWARDS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
@@ -219,7 +220,7 @@ def test_the_input_is_looked_at_in_one_fetch(monkeypatch: pytest.MonkeyPatch, mi
     tolist = torch.Tensor.tolist
     monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: lists.append(tensor) or tolist(tensor))
     with CountFetches() as counter:
-        assert _checks.check_values(rewards, torch.ones(4)) is missing
+        assert checks.check_values(rewards, torch.ones(4)) is missing
     assert counter.fetches + len(lists) == 1
 
 
@@ -229,7 +230,7 @@ def test_after_the_input_check_nothing_is_fetched(
     monkeypatch: pytest.MonkeyPatch, missing: bool, conflict_pairs: Any
 ) -> None:
     # Tensors on the meta device have shapes and no values: whoever asks for one raises.
-    monkeypatch.setattr(_checks, "check_values", lambda rewards, token_counts=None: missing)
+    monkeypatch.setattr(checks, "check_values", lambda rewards, token_counts=None: missing)
     rewards = torch.empty(8, 3, device="meta")
     group_ids = torch.empty(8, dtype=torch.int64, device="meta")
     shared = {"reward_weights": [1.0, 0.5, 0.0]}
@@ -249,11 +250,11 @@ def test_after_the_input_check_nothing_is_fetched(
 
 
 def test_auto_fetches_its_threshold_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_checks, "check_values", lambda rewards, token_counts=None: False)
+    monkeypatch.setattr(checks, "check_values", lambda rewards, token_counts=None: False)
     arguments = (torch.empty(8, 3, device="meta"), torch.empty(8, dtype=torch.int64, device="meta"))
     with pytest.raises(RuntimeError, match="meta"):
         gd2po_advantages(*arguments, snr_threshold="auto")
     weighted = torch.randn(8, 3)
     with CountFetches() as counter:
-        advantages.largest_retaining_threshold(weighted, torch.ones(8, dtype=torch.bool), torch.rand(8), 0.5)
+        largest_retaining_threshold(weighted, torch.ones(8, dtype=torch.bool), torch.rand(8), 0.5)
     assert counter.fetches == 1

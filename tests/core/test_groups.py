@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import DTYPES, group_id_lists
 
-from gd2po.core import advantages, diagnostics
-from gd2po.core.groups import STD_EPS, Groups, _dense_index, compute_dtype, standardise
+from gd2po import diagnose_batch, gd2po_advantages
+from gd2po.core import batch, checks, statistics
+from gd2po.core.groups import Groups, _dense_index, compute_dtype, standardise
+from gd2po.core.tolerances import STD_EPS
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
@@ -135,11 +137,11 @@ def test_the_largest_and_the_smallest_floats_are_standardised_without_overflow(l
 def test_float32_inside_still_meets_the_tolerance_for_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     rewards, group_ids = torch.randn(48, 3), torch.arange(8).repeat_interleave(6)
-    expected = advantages.gd2po_advantages(rewards, group_ids)
-    for module in (advantages, advantages._checks, diagnostics):
+    expected = gd2po_advantages(rewards, group_ids)
+    for module in (batch, checks, statistics):
         monkeypatch.setattr(module, "compute_dtype", lambda device: torch.float32)
-    actual = advantages.gd2po_advantages(rewards, group_ids, reward_weights=[1.0, 1.0, 1.0])
+    actual = gd2po_advantages(rewards, group_ids, reward_weights=[1.0, 1.0, 1.0])
     torch.testing.assert_close(actual.advantages, expected.advantages, rtol=1e-4, atol=1e-4)
     assert torch.equal(actual.keep_mask, expected.keep_mask)
-    diagnosed = diagnostics.diagnose_batch(rewards, group_ids, actual)
+    diagnosed = diagnose_batch(rewards, group_ids, actual)
     assert diagnosed.retained.dtype == torch.float32

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gd2po.core.whitening import TOKEN_TOTAL_EPS, VARIANCE_EPS, whiten
+from gd2po.core.tolerances import TOKEN_TOTAL_EPS, VARIANCE_EPS
+from gd2po.core.whitening import whiten
 
 
 def tensor(values: list[float]) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gd2po import gd2po_advantages, gdpo_advantages, grpo_advantages
-from gd2po.core.diagnostics import cancellation, correlation, retained, retained_negative, zero_signal_group_rate
+from gd2po.core.statistics import cancellation, correlation, retained, retained_negative, zero_signal_group_rate
 from gd2po.diagnosis import ColumnChoices, Diagnosis, RewardLog, diagnose
 from gd2po.diagnosis.analysis import resolve_weights
 from gd2po.errors import DataFormatError, InvalidInputError

@@ -5,14 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-SIGN_TOLERANCE = 1e-8
-"""A weighted reward advantage counts as positive above this and as negative below its negative."""
+from gd2po.core.tolerances import RETAINED_TOLERANCE, SIGN_TOLERANCE, SNR_EPS
 
 THRESHOLD_STEPS = 50
 """The adaptive threshold is searched on the grid 0, 1/50, ..., 1."""
-
-RETAINED_TOLERANCE = 1e-12
-"""Relative rounding error of a sum over rollouts, so that a share of exactly `min_retained` is enough."""
 
 
 def conflict_mask(weighted: Tensor, dim: int = -1) -> Tensor:
@@ -35,7 +31,7 @@ def conflict_mask(weighted: Tensor, dim: int = -1) -> Tensor:
     return (weighted.amax(dim) > SIGN_TOLERANCE) & (weighted.amin(dim) < -SIGN_TOLERANCE)
 
 
-def agreement_snr(weighted: Tensor, snr_eps: float = 1e-8, dim: int = -1) -> Tensor:
+def agreement_snr(weighted: Tensor, snr_eps: float = SNR_EPS, dim: int = -1) -> Tensor:
     """Agreement score of each rollout: `snr = |sum_k y| / (sum_k |y| + snr_eps)`, in [0, 1].
 
     Args:

@@ -1,4 +1,4 @@
-"""Group statistics: the only home of epsilons and of the rules for degenerate groups.
+"""Group statistics: the only home of the rules for degenerate groups.
 
 Inside, rollouts lie in *lanes*, the layout in which every reduction is one vectorised pass. Groups that arrive as
 consecutive blocks of one size (as trainers pass them) become (G, K, Q): a group is reduced over the first dimension,
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-STD_EPS = 1e-6
-"""Added to the standard deviation of a group before dividing by it (verl and the GD²PO code; TRL uses 1e-4)."""
+from gd2po.core.tolerances import STD_EPS
 
 REWARD_DIM = -2
 """The dimension of the rewards in the lane layout."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from gd2po.core.diagnostics import BatchDiagnostics
+from gd2po.core.statistics import BatchDiagnostics
 from gd2po.errors import InvalidInputError
 
 PREFIX = "conflict"

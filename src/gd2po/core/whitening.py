@@ -5,12 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-VARIANCE_EPS = 1e-8
-"""Added to the variance before its reciprocal square root is taken (verl's `masked_whiten`)."""
-
-TOKEN_TOTAL_EPS = 1e-8
-"""Added to the total weight when whitening by tokens (verl's `masked_mean`). It matters where few tokens are kept and
-their mean is many times their spread."""
+from gd2po.core.tolerances import TOKEN_TOTAL_EPS, VARIANCE_EPS
 
 
 def whiten(values: Tensor, keep_mask: Tensor, token_counts: Tensor | None = None) -> Tensor:

@@ -12,16 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from gd2po.core import gd2po_advantages, grpo_advantages
-from gd2po.core.conflicts import SIGN_TOLERANCE, agreement_snr, conflict_mask
+from gd2po.core.conflicts import agreement_snr, conflict_mask
+from gd2po.core.tolerances import SIGN_TOLERANCE, SNR_ROUNDING
 from gd2po.logs.grouping import Chunk
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-
-SNR_ROUNDING = 1e-7
-"""Scores this close above a threshold count as below it. Where a score equals a threshold by arithmetic (1/2 with two
-binary rewards and groups of four), `snr_eps` puts it just below, and the rounding of float32 must not lift it again."""
 
 
 @dataclass(frozen=True)

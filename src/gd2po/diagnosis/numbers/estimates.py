@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gd2po.core.tolerances import SHARE_ROUNDING
 from gd2po.diagnosis.numbers.batch import Bools, Floats
 from gd2po.diagnosis.numbers.sums import THRESHOLDS, BlockSums
 from gd2po.report.intervals import Interval
@@ -21,9 +22,6 @@ INTERVAL = (2.5, 97.5)
 
 FEWEST_GROUPS = 8
 """With fewer groups no interval is given: the resamples would be too much alike."""
-
-SHARE_ROUNDING = 1e-9
-"""Slack where a share is compared with what it has to reach, as for the core's `RETAINED_TOLERANCE`."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gd2po.core.conflicts import largest_retaining_threshold
-from gd2po.core.whitening import VARIANCE_EPS
+from gd2po.core.tolerances import VARIANCE_EPS
 from gd2po.diagnosis.numbers.batch import Batch, Bools, Floats
 
 COMPARED_THRESHOLDS = tuple(step / 10 for step in range(1, 10))

@@ -116,6 +116,12 @@ def check_range(value: float, name: str, low: float, high: float, otherwise: str
         raise InvalidInputError(f"`{name}` must be a number in [{low:g}, {high:g}]{otherwise}: got {value!r}.")
 
 
+def check_switch(value: object, name: str) -> None:
+    """Raise unless the value is True or False."""
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"`{name}` must be true or false: got {value!r}.")
+
+
 def _as_tensor(values: object, name: str, dtype: torch.dtype | None = None) -> Tensor:
     """The tensor itself, or one of the dtype made from numbers."""
     if isinstance(values, Tensor):

@@ -16,7 +16,7 @@ from strategies import DTYPES, Batch, batches, options, random_batch
 
 from gd2po import AdvantageResult, gd2po_advantages, gdpo_advantages, grpo_advantages
 
-GOLDEN_CASES = json.loads((Path(__file__).parents[1] / "golden" / "advantages.json").read_text(encoding="utf-8"))
+GOLDEN_CASES = json.loads((Path(__file__).parents[2] / "golden" / "advantages.json").read_text(encoding="utf-8"))
 CONFLICTING = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
 ONE_GROUP = torch.zeros(4, dtype=torch.int64)
 

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from gd2po.core import _checks
-from gd2po.core.conflicts import SIGN_TOLERANCE
+from gd2po.core import checks
 from gd2po.core.groups import Groups, compute_dtype
+from gd2po.core.result import AdvantageResult
+from gd2po.core.tolerances import SIGN_TOLERANCE
 from gd2po.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from gd2po.core.advantages import AdvantageResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,9 +249,9 @@ def diagnose_batch(
         >>> diagnose_batch(rewards, group_ids, gd2po_advantages(rewards, group_ids)).conflict_rate
         tensor(0.5000, dtype=torch.float64)
     """
-    rewards = _checks.check_rewards(rewards)
-    group_ids = _checks.check_group_ids(group_ids, rewards)
-    weights = _checks.check_reward_weights(reward_weights, rewards)
+    rewards = checks.check_rewards(rewards)
+    group_ids = checks.check_group_ids(group_ids, rewards)
+    weights = checks.check_reward_weights(reward_weights, rewards)
     if result.reward_advantages.shape != rewards.shape:
         raise InvalidInputError(
             f"`result` must come from these `rewards`: expected advantages of shape {tuple(rewards.shape)}, got "
@@ -267,7 +264,7 @@ def diagnose_batch(
         weights = torch.ones(rewards.shape[1], dtype=dtype, device=rewards.device)
     weighted = reward_advantages * weights
     applies = rewards.isnan().logical_not_()
-    present = (applies & (weights != 0)).any(1).to(dtype)
+    present = result.present_mask.to(dtype)
     size = present.sum()
     # Absent rollouts are 0 in every matrix, so a mean over all rows only needs another denominator.
     per_present = len(rewards) / size

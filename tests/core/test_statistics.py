@@ -14,7 +14,7 @@ from strategies import Batch, batches, options, random_batch
 from torch import Tensor
 
 from gd2po import binary_snr_ceiling, diagnose_batch, gd2po_advantages, grpo_advantages
-from gd2po.core.diagnostics import (
+from gd2po.core.statistics import (
     alignment,
     cancellation,
     correlation,

@@ -1,0 +1,148 @@
+"""GD²PO: GDPO without the rollouts whose rewards conflict."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from torch import Tensor
+
+from gd2po.core.batch import RewardBatch, Weights, Whitening
+from gd2po.core.conflicts import agreement_snr, conflict_mask, largest_retaining_threshold, paired_conflict_mask
+from gd2po.core.groups import REWARD_DIM
+from gd2po.core.methods.base import Method, Range, check_options
+from gd2po.core.result import AdvantageResult
+from gd2po.core.statistics import correlation
+from gd2po.core.tolerances import CORRELATION_TOLERANCE, SNR_EPS
+
+Filtering = Literal["none", "hard", "snr"]
+ConflictPairs = Literal["all", "correlated"]
+
+
+def gd2po_advantages(
+    rewards: Tensor,
+    group_ids: Tensor,
+    *,
+    filtering: Filtering = "snr",
+    snr_threshold: Annotated[float, Range(0, 1)] | Literal["auto"] = 0.3,
+    snr_eps: Annotated[float, Range(0, 1)] = SNR_EPS,
+    min_retained: Annotated[float, Range(0, 1)] = 0.8,
+    conflict_pairs: ConflictPairs = "all",
+    min_correlation: Annotated[float, Range(-1, 1)] = 0.0,
+    query_reweighting: bool = True,
+    reward_weights: Weights = None,
+    scale_rewards: bool = True,
+    whitening: Whitening = "rollouts",
+    token_counts: Tensor | None = None,
+) -> AdvantageResult:
+    """GD²PO advantages: GDPO's, with conflicting rollouts dropped and each prompt scaled by the share that was kept.
+
+    With `y_k = weight_k z_k`, z_k the reward standardised inside its group: a rollout conflicts when some y_k is
+    positive and some negative, and its agreement score is `snr = |sum_k y_k| / (sum_k |y_k| + snr_eps)`. What is kept
+    gets `s = keep_ratio * sum_k y_k` and is whitened, what is dropped gets 0. Whitening moves the mean, so a rollout
+    whose rewards all lie at the means of its group is not left at 0.
+
+    Args:
+        rewards: (N, K) score of each rollout under each reward, each in its own unit. NaN: the reward does not apply.
+        group_ids: (N,) prompt of each rollout: any integers, any order, groups of any size.
+        filtering: "hard" drops every conflict, "snr" those whose score is below the threshold, "none" nothing.
+        snr_threshold: in [0, 1]; 0 is "none", 1 is "hard". "auto" takes the largest on the grid 0, 0.02, ..., 1 at
+            which every reward keeps `min_retained` of its signal.
+        snr_eps: keeps the score finite; at least 0.
+        min_retained: for "auto", in [0, 1]: the share of sum |y_k|, and of its negative side, that each reward keeps.
+        conflict_pairs: "all", or "correlated": only rewards that normally agree can conflict, that is pairs whose
+            in-group correlation over the batch is above `min_correlation`.
+        min_correlation: for conflict_pairs="correlated", in [-1, 1].
+        query_reweighting: scale each group by its `keep_ratio`.
+        reward_weights: (K,) None means all 1. A weight of 0 takes the reward out, its vote on conflicts included.
+        scale_rewards: divide by the standard deviation of the group.
+        whitening: "rollouts" counts every kept rollout once, "tokens" as often as it has completion tokens, "none"
+            skips.
+        token_counts: (N,) completion tokens of each rollout; needed for whitening="tokens".
+
+    Returns:
+        An `AdvantageResult`.
+
+    Raises:
+        InvalidInputError: wrong shapes or lengths, an unknown choice, a threshold or share outside its range, or an
+            infinite reward or weight (a ValueError).
+        InvalidTypeError: something that is not a tensor of numbers (a TypeError).
+
+    Example:
+        >>> import torch
+        >>> rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> result = gd2po_advantages(rewards, torch.tensor([7, 7, 7, 7]), whitening="none")
+        >>> result.keep_mask
+        tensor([False, False,  True,  True])
+        >>> result.advantages
+        tensor([ 0.0000,  0.0000,  0.8660, -0.8660])
+
+    Source:
+        GD²PO (arXiv:2606.16771). "auto" and "correlated" are gd2po's own.
+
+    Deviations:
+        The official code whitens by tokens; here that is `whitening="tokens"`. It clamps a threshold outside [0, 1];
+        here that is an error. A reward at its group's mean up to rounding is exactly 0 and conflicts with nothing.
+        With negative weights, "correlated" looks at the correlation of the weighted rewards: minus a length penalty
+        and the penalty pull in opposite ways.
+    """
+    check_options(
+        gd2po_advantages,
+        filtering=filtering,
+        snr_threshold=snr_threshold,
+        snr_eps=snr_eps,
+        min_retained=min_retained,
+        conflict_pairs=conflict_pairs,
+        min_correlation=min_correlation,
+        query_reweighting=query_reweighting,
+        scale_rewards=scale_rewards,
+        whitening=whitening,
+    )
+    batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
+    reward_advantages = batch.standardised(scale_rewards)
+    weighted = batch.weigh(reward_advantages)
+    if conflict_pairs == "all":
+        conflicts = conflict_mask(weighted, REWARD_DIM)
+    else:
+        conflicts = _correlated_conflicts(batch, weighted, min_correlation)
+    snr = agreement_snr(weighted, snr_eps, REWARD_DIM)
+
+    threshold = {"none": 0.0, "hard": 1.0, "snr": snr_threshold}[filtering]
+    if threshold == "auto":
+        threshold = largest_retaining_threshold(weighted, conflicts, snr, min_retained, REWARD_DIM)
+    # Where one reward outweighs another beyond the precision of floats, the score of a conflict rounds to 1.
+    dropped = conflicts if threshold == 1 else conflicts & (snr < threshold)
+    keep = batch.present & ~dropped
+    keep_ratio = batch.keep_ratio(keep)
+    factor = keep * keep_ratio if query_reweighting else keep.to(keep_ratio.dtype)
+    return batch.filtered_result(
+        weighted.sum(REWARD_DIM) * factor,
+        reward_advantages=reward_advantages,
+        conflicts=conflicts,
+        snr=snr,
+        keep=keep,
+        keep_ratio=keep_ratio,
+        snr_threshold=float(threshold),
+        components=weighted,
+        factor=factor,
+    )
+
+
+def _correlated_conflicts(batch: RewardBatch, weighted: Tensor, min_correlation: float) -> Tensor:
+    """Lanes without rewards: the conflicts between rewards that normally agree."""
+    # NaN, for a reward without signal, is not above anything.
+    pairs = correlation(weighted, batch.applies, REWARD_DIM) > min_correlation + CORRELATION_TOLERANCE
+    return paired_conflict_mask(weighted, pairs, REWARD_DIM)
+
+
+GD2PO = Method(
+    name="gd2po",
+    title="gdpo without the rollouts whose rewards conflict, each prompt scaled by the share that was kept",
+    source="GD²PO, arXiv:2606.16771",
+    function=gd2po_advantages,
+    variants={
+        "hard": {"filtering": "hard"},
+        "snr": {"filtering": "snr", "snr_threshold": ...},
+        "auto": {"filtering": "snr", "snr_threshold": "auto"},
+        "gated": {"filtering": "hard", "conflict_pairs": "correlated"},
+    },
+)

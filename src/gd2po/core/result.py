@@ -1,0 +1,84 @@
+"""What every method returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from gd2po.core.groups import Groups
+from gd2po.core.tolerances import SIGNAL_TOLERANCE, SIGNAL_TOLERANCE_32
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Intermediate values in the lane layout, from which the rarely needed fields of a result are made when read."""
+
+    groups: Groups
+    dtype: torch.dtype
+    """Of the rewards."""
+    unwhitened: Tensor
+    """The advantages before whitening."""
+    components: Tensor | None
+    """What each reward adds to the advantages, before `factor`."""
+    factor: Tensor | None
+    """What the components of each rollout are multiplied by; None: by 1."""
+
+    def rows(self, lanes: Tensor) -> Tensor:
+        """Lanes as rows of rollouts, in memory of their own: callers may write into results."""
+        rows = self.groups.from_lanes(lanes if lanes.dtype == torch.bool else lanes.to(self.dtype))
+        shared = rows.untyped_storage().data_ptr() == lanes.untyped_storage().data_ptr()
+        return rows.clone() if shared else rows
+
+
+@dataclass(frozen=True, eq=False)
+class AdvantageResult:
+    """Advantages and how they came about. N rollouts, K rewards; floats in the dtype of the rewards."""
+
+    advantages: Tensor
+    """(N,) what the policy is updated with. Exactly 0 where a rollout is dropped."""
+    reward_advantages: Tensor
+    """(N, K) each reward standardised inside its group, before weighing; 0 where it does not apply."""
+    conflict_mask: Tensor
+    """(N,) bool: the rewards of the rollout disagree in sign."""
+    keep_mask: Tensor
+    """(N,) bool: the rollout takes part in the update. False where no reward applies."""
+    keep_ratio: Tensor
+    """(N,) kept rollouts / rollouts of the group, the same for all of a group."""
+    snr: Tensor
+    """(N,) agreement score in [0, 1]; 1 where no signs are mixed."""
+    snr_threshold: float
+    """The threshold as used: 0 without a filter, 1 for the hard one, the one found for "auto"."""
+    present_mask: Tensor
+    """(N,) bool: some reward with a weight applies to the rollout."""
+    multipliers: Tensor | None = None
+    """The weights that the method found, in the shape that its docstring states; None if it finds none."""
+    _parts: Parts | None = field(default=None, repr=False)
+
+    @cached_property
+    def unwhitened(self) -> Tensor:
+        """(N,) the advantages before whitening, S in docs/algorithm.md; filter and query weight are in it."""
+        parts = self._made_from()
+        return parts.rows(parts.unwhitened)
+
+    @cached_property
+    def components(self) -> Tensor | None:
+        """(N, K) what each reward adds: sums to `unwhitened`. None where rewards are summed before all else."""
+        parts = self._made_from()
+        if parts.components is None:
+            return None
+        return parts.rows(parts.components if parts.factor is None else parts.components * parts.factor.unsqueeze(-2))
+
+    @cached_property
+    def signal_mask(self) -> Tensor:
+        """(N,) bool, the same for all of a group: some advantage of the group is not 0 before whitening."""
+        parts = self._made_from()
+        tolerance = SIGNAL_TOLERANCE if parts.dtype == torch.float64 else SIGNAL_TOLERANCE_32
+        has_signal = parts.groups.largest(parts.unwhitened) > tolerance
+        return parts.rows(parts.groups.spread(has_signal).expand_as(parts.unwhitened).contiguous())
+
+    def _made_from(self) -> Parts:
+        assert self._parts is not None, "only results of the advantage functions know how they came about"
+        return self._parts

@@ -1,0 +1,177 @@
+"""A method with its options: what a run, a row of a diagnosis and a line of a comparison are."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from gd2po.core.batch import Weights
+from gd2po.core.methods import METHODS
+from gd2po.core.methods.base import Method
+from gd2po.core.result import AdvantageResult
+from gd2po.errors import ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A method with its options: a run, a row of a diagnosis, a line of a comparison."""
+
+    method: Method
+    options: Mapping[str, Any]
+    """Those that were given; the others have their defaults."""
+
+    @staticmethod
+    def of(values: Mapping[str, Any], where: str) -> Setting:
+        """The setting of a mapping.
+
+        Args:
+            values: `method`, gd2po without one, and options of it.
+            where: what the mapping is called, for messages.
+
+        Raises:
+            ConfigError: an unknown method or option, or a value that an option does not take (a ValueError).
+
+        Example:
+            >>> Setting.of({"method": "gd2po", "filterin": "hard"}, "my.yaml")
+            Traceback (most recent call last):
+            ...
+            gd2po.errors.ConfigError: `my.yaml` has no option 'filterin' of gd2po. Did you mean 'filtering'?
+        """
+        method = method_named(values.get("method", "gd2po"), f"`{where}`: `method`")
+        options = {name: value for name, value in values.items() if name != "method"}
+        for name, value in options.items():
+            if name not in method.options:
+                raise ConfigError(
+                    f"`{where}` has no option {name!r} of {method.name}. {_owners(name, method) or ''}"
+                    f"{did_you_mean(name, method.options)}"
+                )
+            try:
+                method.options[name].check(value)
+            except ValueError as error:
+                raise ConfigError(f"`{where}`: {error}") from error
+        return Setting(method, types.MappingProxyType(options))
+
+    @staticmethod
+    def named(label: str, where: str) -> Setting:
+        """The setting of a label such as "gdpo" or "gd2po-hard".
+
+        Raises:
+            ConfigError: there is none of that label.
+
+        Example:
+            >>> dict(Setting.named("gd2po-hard", "methods").options)
+            {'filtering': 'hard'}
+        """
+        known = all_labels()
+        if label not in known:
+            raise ConfigError(f"`{where}`: there is no method {label!r}. {did_you_mean(label, known)}")
+        method, options = known[label]
+        return Setting(method, types.MappingProxyType(dict(options)))
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Every option with its value."""
+        return {name: self.options.get(name, option.default) for name, option in self.method.options.items()}
+
+    @property
+    def label(self) -> str:
+        """The name of the setting in tables: the variant, the value it is known by, and whatever else is not usual.
+
+        Example:
+            >>> Setting.of({"filtering": "snr", "snr_threshold": 0.5, "whitening": "tokens"}, "example").label
+            'gd2po-snr 0.5 whitening=tokens'
+        """
+        resolved, best, told = self.resolved, self.method.name, dict[str, Any]()
+        for variant, options in self.method.variants.items():
+            fixed = {name: value for name, value in options.items() if value is not ...}
+            if all(resolved[name] == value for name, value in fixed.items()) and len(options) >= len(told):
+                best, told = f"{self.method.name}-{variant}", dict(options)
+        shown = [_short(resolved[name]) for name, value in told.items() if value is ...]
+        for name, option in self.method.options.items():
+            if name not in told and not _equal(resolved[name], option.default):
+                shown.append(f"{name}={_short(resolved[name])}")
+        return " ".join([best, *shown])
+
+    def advantages(
+        self,
+        rewards: Tensor,
+        group_ids: Tensor,
+        *,
+        reward_weights: Weights = None,
+        token_counts: Tensor | None = None,
+    ) -> AdvantageResult:
+        """The advantages of N rollouts; arguments as of every method's function."""
+        return self.method.function(
+            rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts, **self.options
+        )
+
+
+def method_named(name: Any, where: str) -> Method:
+    """The method of a name.
+
+    Raises:
+        ConfigError: there is none; names the nearest.
+    """
+    if name not in METHODS:
+        hint = did_you_mean(str(name), METHODS)
+        raise ConfigError(f"{where} must be one of {', '.join(METHODS)}: got {name!r}. {hint}")
+    return METHODS[name]
+
+
+def all_labels() -> dict[str, tuple[Method, Mapping[str, Any]]]:
+    """Every method and variant by label."""
+    return {label: (method, options) for method in METHODS.values() for label, options in method.labels.items()}
+
+
+def _owners(name: str, method: Method) -> str | None:
+    owners = [other.name for other in METHODS.values() if name in other.options and other is not method]
+    return f"It is one of {', '.join(owners)}. " if owners else None
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return bool(one is other or (type(one) is type(other) and not isinstance(one, Tensor) and one == other))
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def advantages(
+    rewards: Tensor,
+    group_ids: Tensor,
+    *,
+    method: str = "gd2po",
+    reward_weights: Weights = None,
+    token_counts: Tensor | None = None,
+    **options: Any,
+) -> AdvantageResult:
+    """Advantages by the name of the method.
+
+    Args:
+        rewards: (N, K) score of each rollout under each reward, each in its own unit. NaN: the reward does not apply.
+        group_ids: (N,) prompt of each rollout: any integers, any order, groups of any size.
+        method: a name in `METHODS`.
+        reward_weights: (K,) None means all 1. A weight of 0 takes the reward out.
+        token_counts: (N,) completion tokens of each rollout; needed for whitening="tokens".
+        **options: of the method.
+
+    Returns:
+        An `AdvantageResult`.
+
+    Raises:
+        ConfigError: an unknown method or option, or a value that an option does not take (a ValueError).
+        InvalidInputError: wrong shapes or lengths, or an infinite reward or weight (a ValueError).
+        InvalidTypeError: something that is not a tensor of numbers (a TypeError).
+
+    Example:
+        >>> import torch
+        >>> rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> advantages(rewards, torch.tensor([7, 7, 7, 7]), method="gd2po", filtering="hard").keep_mask
+        tensor([False, False,  True,  True])
+    """
+    setting = Setting.of({"method": method, **options}, "advantages")
+    return setting.advantages(rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts)
