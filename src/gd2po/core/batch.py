@@ -186,7 +186,7 @@ class RewardBatch:
         if self.whitening != "none":
             advantages = whiten(unwhitened, keep, self.token_counts)
         dtype = self.rewards.dtype
-        parts = Parts(self.groups, dtype, unwhitened, components, factor)
+        parts = Parts(self.groups, dtype, self.present, unwhitened, components, factor)
         return AdvantageResult(
             advantages=parts.rows(advantages),
             reward_advantages=parts.rows(reward_advantages),
@@ -195,7 +195,6 @@ class RewardBatch:
             keep_ratio=parts.rows(keep_ratio),
             snr=parts.rows(snr),
             snr_threshold=snr_threshold,
-            present_mask=parts.rows(self.present),
             multipliers=None if multipliers is None else multipliers.to(dtype),
             _parts=parts,
         )

@@ -19,6 +19,8 @@ class Parts:
     groups: Groups
     dtype: torch.dtype
     """Of the rewards."""
+    present: Tensor
+    """bool: some reward with a weight applies to the rollout."""
     unwhitened: Tensor
     """The advantages before whitening."""
     components: Tensor | None
@@ -51,11 +53,15 @@ class AdvantageResult:
     """(N,) agreement score in [0, 1]; 1 where no signs are mixed."""
     snr_threshold: float
     """The threshold as used: 0 without a filter, 1 for the hard one, the one found for "auto"."""
-    present_mask: Tensor
-    """(N,) bool: some reward with a weight applies to the rollout."""
     multipliers: Tensor | None = None
     """The weights that the method found, in the shape that its docstring states; None if it finds none."""
     _parts: Parts | None = field(default=None, repr=False)
+
+    @cached_property
+    def present_mask(self) -> Tensor:
+        """(N,) bool: some reward with a weight applies to the rollout."""
+        parts = self._made_from()
+        return parts.rows(parts.present)
 
     @cached_property
     def unwhitened(self) -> Tensor:
