@@ -24,6 +24,7 @@ def test_every_number_of_the_diagnostics_gets_one_name() -> None:
         "conflict/snr_mean": diagnostics.snr_mean,
         "conflict/cancellation": diagnostics.cancellation,
         "conflict/zero_signal_group_rate": diagnostics.zero_signal_group_rate,
+        "conflict/cancelled_group_rate": diagnostics.cancelled_group_rate,
         "conflict/retained/correctness": diagnostics.retained[0],
         "conflict/retained/format": diagnostics.retained[1],
         "conflict/retained/length": diagnostics.retained[2],
@@ -46,7 +47,7 @@ def test_every_number_of_the_diagnostics_gets_one_name() -> None:
 def test_one_reward_has_no_pairs_and_what_is_undefined_is_nan() -> None:
     rewards, group_ids = torch.ones(4, 1), torch.zeros(4, dtype=torch.int64)
     metrics = batch_metrics(diagnose_batch(rewards, group_ids, gd2po_advantages(rewards, group_ids)), ["format"])
-    assert len(metrics) == 9
+    assert len(metrics) == 10
     assert math.isnan(metrics["conflict/retained/format"])
     assert metrics["conflict/zero_signal_group_rate"] == 1
 

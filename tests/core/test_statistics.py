@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import oracles
@@ -13,17 +14,28 @@ from hypothesis import strategies as st
 from strategies import Batch, batches, options, random_batch
 from torch import Tensor
 
-from gd2po import binary_snr_ceiling, diagnose_batch, gd2po_advantages, grpo_advantages
-from gd2po.core.statistics import (
-    alignment,
-    cancellation,
-    correlation,
-    pairwise_conflict_rate,
-    retained,
-    retained_negative,
-    zero_signal_group_rate,
-)
+from gd2po import binary_snr_ceiling, diagnose_batch, gd2po_advantages, gdpo_advantages, grpo_advantages
+from gd2po.core.correlations import correlation
+from gd2po.core.statistics import STATISTICS, TERMS, Signals
 from gd2po.errors import InvalidInputError, InvalidTypeError
+
+
+def statistic(name: str, weighted: Tensor, **given: Any) -> Tensor:
+    """One statistic of weighted advantages, with what else it looks at."""
+    size, group_ids = len(weighted), given.pop("group_ids", torch.zeros(len(weighted)))
+    same = group_ids[:, None] == group_ids
+    every = torch.ones(size, dtype=torch.bool)
+    result = {"present_mask": every, "keep_mask": every, "advantages": torch.zeros(size)} | given
+    signals = Signals(
+        weighted=weighted,
+        reward_advantages=weighted,
+        applies=torch.ones_like(weighted, dtype=torch.bool),
+        result=SimpleNamespace(**result),
+        group_share=1 / same.sum(1),
+        silent=(same.to(weighted.dtype) @ weighted.abs()).sum(1) == 0,
+    )
+    found = STATISTICS[name]
+    return found.of({term: TERMS[term](signals).sum(0) for term in found.terms})
 
 
 def assert_close(actual: Tensor, expected: Any) -> None:
@@ -60,6 +72,9 @@ def assert_diagnostics_match_the_oracle(batch: Batch, chosen: dict[str, Any]) ->
     group_ids = batch.group_ids.tolist()
     assert_close(diagnostics.cancellation, oracles.cancellation(seen))
     assert_close(diagnostics.zero_signal_group_rate, oracles.zero_signal_group_rate(seen, group_ids))
+    varies = {seen_id for seen_id, row in zip(group_ids, seen.weighted, strict=True) if any(row)}
+    signalling = {seen_id for seen_id, signal in zip(group_ids, result.signal_mask.tolist(), strict=True) if signal}
+    assert_close(diagnostics.cancelled_group_rate, len(varies - signalling) / len(set(group_ids)))
     assert_close(diagnostics.retained, oracles.retained(seen.weighted, seen.keep_mask))
     assert_close(diagnostics.retained_negative, oracles.retained(seen.weighted, seen.keep_mask, negative_only=True))
     found = oracles.correlations(seen.weighted, batch.rows())
@@ -115,13 +130,14 @@ def test_diagnostics_of_half_a_batch_in_conflict_by_hand() -> None:
 def test_the_negative_side_of_what_is_retained_stands_alone() -> None:
     weighted = torch.tensor([[4.0, -1.0], [-4.0, 1.0], [2.0, 2.0]])
     keep = torch.tensor([True, False, True])
-    assert retained(weighted, keep).tolist() == pytest.approx([0.6, 0.75])
-    assert retained_negative(weighted, keep).tolist() == [0.0, 1.0]
+    assert statistic("retained", weighted, keep_mask=keep).tolist() == pytest.approx([0.6, 0.75])
+    assert statistic("retained_negative", weighted, keep_mask=keep).tolist() == [0.0, 1.0]
 
 
 def test_alignment_has_the_sign_of_what_the_update_does_to_the_reward() -> None:
     reward_advantages = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [0.0, -2.0]])
-    assert alignment(reward_advantages, torch.tensor([3.0, -3.0, 0.0])).tolist() == [2.0, 0.0]
+    found = statistic("alignment", reward_advantages, advantages=torch.tensor([3.0, -3.0, 0.0]))
+    assert found.tolist() == [2.0, 0.0]
 
 
 def test_correlation_is_over_the_rollouts_that_both_rewards_share() -> None:
@@ -142,17 +158,19 @@ def test_opposite_rewards_correlate_at_minus_1() -> None:
 
 def test_pairs_conflict_in_either_order_and_beyond_the_tolerance() -> None:
     weighted = torch.tensor([[1.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [1.0, -1e-9, 1.0], [2.0, 2.0, -2.0]])
-    assert pairwise_conflict_rate(weighted).tolist() == [[0, 0.5, 0.5], [0.5, 0, 0.25], [0.5, 0.25, 0]]
+    assert statistic("pairwise_conflict_rate", weighted).tolist() == [0.5, 0.5, 0.25]
 
 
 def test_cancellation_is_the_share_lost_in_the_sum() -> None:
-    assert float(cancellation(torch.tensor([[3.0, -1.0], [2.0, 2.0]]))) == pytest.approx(1 - 6 / 8)
-    assert cancellation(torch.zeros(2, 2)).isnan()
+    assert float(statistic("cancellation", torch.tensor([[3.0, -1.0], [2.0, 2.0]]))) == pytest.approx(1 - 6 / 8)
+    assert statistic("cancellation", torch.zeros(2, 2)).isnan()
 
 
 def test_a_group_whose_sum_is_constant_still_has_signal() -> None:
     weighted = torch.tensor([[1.0, -1.0], [0.0, 0.0], [0.0, 0.0], [-1.0, 1.0], [0.0, 0.0]])
-    assert float(zero_signal_group_rate(weighted, torch.tensor([3, 8, 8, 3, -5]))) == pytest.approx(2 / 3)
+    group_ids = torch.tensor([3, 8, 8, 3, -5])
+    found = statistic("zero_signal_group_rate", weighted, group_ids=group_ids)
+    assert float(found) == pytest.approx(2 / 3)
     rewards, group_ids = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.zeros(2, dtype=torch.int64)
     assert diagnose_batch(rewards, group_ids, grpo_advantages(rewards, group_ids)).zero_signal_group_rate == 0
 
@@ -188,3 +206,25 @@ def test_diagnosing_looks_at_its_arguments() -> None:
         diagnose_batch(rewards, group_ids, result, reward_weights=[1, 1, 1])
     with pytest.raises(InvalidTypeError, match="`group_ids` needs integers"):
         diagnose_batch(rewards, group_ids.float(), result)
+
+
+def test_a_group_whose_rewards_cancel_under_the_method_is_counted_as_cancelled() -> None:
+    rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0], [2.0, 2.0], [2.0, 2.0]])
+    group_ids = torch.tensor([0, 0, 1, 1, 2, 2])
+    diagnosed = diagnose_batch(rewards, group_ids, gdpo_advantages(rewards, group_ids, whitening="none"))
+    assert float(diagnosed.cancelled_group_rate) == pytest.approx(1 / 3)
+    assert float(diagnosed.zero_signal_group_rate) == pytest.approx(1 / 3)
+
+
+def test_sums_over_parts_of_a_batch_give_the_statistics_of_the_whole() -> None:
+    batch = random_batch(3)
+    result = gd2po_advantages(batch.rewards, batch.group_ids, whitening="none")
+    whole = diagnose_batch(batch.rewards, batch.group_ids, result)
+    signals = Signals.of(batch.rewards, batch.group_ids, result)
+    for name, found in STATISTICS.items():
+        terms = {term: TERMS[term](signals) for term in found.terms}
+        parts = {term: values[::2].sum(0) + values[1::2].sum(0) for term, values in terms.items()}
+        expected = getattr(whole, name)
+        if found.per == "pair":
+            expected = expected[signals.pairs]
+        torch.testing.assert_close(found.of(parts).reshape(expected.shape), expected, equal_nan=True)

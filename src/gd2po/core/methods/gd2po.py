@@ -8,10 +8,10 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.conflicts import agreement_snr, conflict_mask, largest_retaining_threshold, paired_conflict_mask
+from gd2po.core.correlations import correlation
 from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.result import AdvantageResult
-from gd2po.core.statistics import correlation
 from gd2po.core.tolerances import CORRELATION_TOLERANCE, SNR_EPS
 
 Filtering = Literal["none", "hard", "snr"]
