@@ -13,7 +13,7 @@ from gd2po.core.batch import Weights
 from gd2po.core.methods import METHODS
 from gd2po.core.methods.base import Method
 from gd2po.core.result import AdvantageResult
-from gd2po.errors import ConfigError, did_you_mean
+from gd2po.errors import ConfigError, InvalidInputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Setting:
             where: what the mapping is called, for messages.
 
         Raises:
-            ConfigError: an unknown method or option, or a value that an option does not take (a ValueError).
+            ConfigError: an unknown method or option (a ValueError).
+            InvalidInputError: a value that an option does not take (a ValueError).
 
         Example:
             >>> Setting.of({"method": "gd2po", "filterin": "hard"}, "my.yaml")
@@ -52,7 +53,7 @@ class Setting:
             try:
                 method.options[name].check(value)
             except ValueError as error:
-                raise ConfigError(f"`{where}`: {error}") from error
+                raise InvalidInputError(f"`{where}`: {error}") from error
         return Setting(method, types.MappingProxyType(options))
 
     @staticmethod
@@ -163,8 +164,9 @@ def advantages(
         An `AdvantageResult`.
 
     Raises:
-        ConfigError: an unknown method or option, or a value that an option does not take (a ValueError).
-        InvalidInputError: wrong shapes or lengths, or an infinite reward or weight (a ValueError).
+        ConfigError: an unknown method or option (a ValueError).
+        InvalidInputError: wrong shapes or lengths, a value that an option does not take, or an infinite reward or
+            weight (a ValueError).
         InvalidTypeError: something that is not a tensor of numbers (a TypeError).
 
     Example:

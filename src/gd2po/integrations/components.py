@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,41 +10,38 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gd2po.core import AdvantageResult, diagnose_batch, gd2po_advantages
-from gd2po.core.metrics import PREFIX, batch_metrics
-from gd2po.errors import ConfigError, GD2POError, InvalidInputError, RewardFunctionError
+from gd2po.core import Setting
+from gd2po.core.setting import method_named
+from gd2po.errors import ConfigError, GD2POError, InvalidInputError, RewardFunctionError, did_you_mean
+from gd2po.integrations.session import Session
 
-_SIGNATURE = inspect.signature(gd2po_advantages)
-OPTIONS = tuple(
-    name
-    for name, parameter in _SIGNATURE.parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY and name != "token_counts"
-)
-"""Options of the method: the keywords of `gd2po_advantages`, so that there is one list of them."""
-
-_SWITCHES = tuple(name for name in OPTIONS if isinstance(_SIGNATURE.parameters[name].default, bool))
+OWN_KEYS = ("reward_keys", "reward_weights", "method", "log_folder")
+"""Keys of a section beside the options of its method."""
 
 
 @dataclass(frozen=True)
-class MethodSettings:
-    """Which components of a reward are the rewards, and the options of `gd2po_advantages`."""
+class HostSettings:
+    """Which components of a reward are the rewards, the method, and where rollouts are logged."""
 
     reward_keys: tuple[str, ...]
-    options: dict[str, Any]
+    setting: Setting
+    reward_weights: tuple[float, ...] | None = None
+    log_folder: str | None = None
 
     @staticmethod
-    def from_mapping(section: Any, where: str) -> MethodSettings:
+    def from_mapping(section: Any, where: str) -> HostSettings:
         """Settings of a configuration section, checked in full.
 
         Args:
-            section: a mapping with `reward_keys` and any keywords of `gd2po_advantages`.
+            section: a mapping with `reward_keys`, and if wanted `reward_weights`, `method` (gd2po without one), options
+                of the method, and `log_folder`, the run folder that rollouts are logged into.
             where: what the section is called in the configuration, for messages.
 
         Raises:
-            ConfigError: no section, an unknown key, or a value that `gd2po_advantages` does not take.
+            ConfigError: no section, an unknown key, or a value that the method does not take.
 
         Example:
-            >>> MethodSettings.from_mapping({"reward_keys": ["a", "b"], "filterin": "hard"}, "algorithm.gd2po")
+            >>> HostSettings.from_mapping({"reward_keys": ["a", "b"], "filterin": "hard"}, "algorithm.gd2po")
             Traceback (most recent call last):
             ...
             gd2po.errors.ConfigError: `algorithm.gd2po` has no key 'filterin'. Did you mean 'filtering'?
@@ -58,38 +53,42 @@ class MethodSettings:
                 f"is {came}."
             )
         values = {str(key): _plain(value) for key, value in section.items()}
+        method = method_named(values.get("method", "gd2po"), f"`{where}.method`")
+        known = (*OWN_KEYS, *method.options)
         for key in values:
-            if key not in ("reward_keys", *OPTIONS):
-                raise ConfigError(f"`{where}` has no key {key!r}. {_hint(key)}")
-        reward_keys = values.pop("reward_keys")
-        if not isinstance(reward_keys, list) or not all(isinstance(key, str) for key in reward_keys):
-            raise ConfigError(f"`{where}.reward_keys` must be a list of names: got {reward_keys!r}.")
-        if len(set(reward_keys)) < len(reward_keys):
-            raise ConfigError(f"`{where}.reward_keys` must be different from each other: got {reward_keys}.")
-        for name in _SWITCHES:
-            if not isinstance(values.get(name, True), bool):
-                raise ConfigError(f"`{where}.{name}` must be true or false: got {values[name]!r}.")
-        settings = MethodSettings(tuple(reward_keys), values)
+            if key not in known:
+                raise ConfigError(f"`{where}` has no key {key!r}. {did_you_mean(key, known)}")
+        keys = _reward_keys(values.pop("reward_keys"), where)
+        weights, log_folder = values.pop("reward_weights", None), values.pop("log_folder", None)
+        if log_folder is not None and not isinstance(log_folder, str):
+            raise ConfigError(f"`{where}.log_folder` must be a folder: got {log_folder!r}.")
         try:
-            # The core checks its own options; two rollouts are enough to hear about them before the run.
-            settings.advantages(
-                torch.tensor([[0.0], [1.0]]).expand(2, len(reward_keys)), torch.tensor([0, 0]), torch.tensor([1, 1])
-            )
+            setting = Setting.of(values, where)
+            # The core checks weights and options; two rollouts are enough to hear about them before the run.
+            two = torch.tensor([[0.0], [1.0]]).expand(2, len(keys))
+            setting.advantages(two, torch.tensor([0, 0]), reward_weights=weights, token_counts=torch.tensor([1, 1]))
         except (GD2POError, TypeError) as error:
-            raise ConfigError(f"`{where}`: {error}") from error
-        return settings
+            prefix = "" if str(error).startswith(f"`{where}`") else f"`{where}`: "
+            raise ConfigError(f"{prefix}{error}") from error
+        return HostSettings(keys, setting, None if weights is None else tuple(map(float, weights)), log_folder)
 
-    def advantages(self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> AdvantageResult:
-        """The advantages of N rollouts: rewards (N, K), groups (N,), completion tokens (N,)."""
-        return gd2po_advantages(rewards, group_ids, token_counts=token_counts, **self.options)
+    def session(self) -> Session:
+        """A session of a run with these settings."""
+        return Session(self.setting, self.reward_keys, self.reward_weights, self.log_folder)
 
-    def metrics(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult) -> dict[str, float]:
-        """What a trainer logs of a batch: docs/metrics.md, and the mean of each reward as `rewards/<reward>/mean`."""
-        diagnostics = diagnose_batch(rewards, group_ids, result, reward_weights=self.options.get("reward_weights"))
-        metrics = batch_metrics(diagnostics, self.reward_keys)
-        metrics[f"{PREFIX}/snr_threshold"] = result.snr_threshold
-        means = rewards.nanmean(0).tolist()
-        return metrics | {f"rewards/{key}/mean": mean for key, mean in zip(self.reward_keys, means, strict=True)}
+
+def _reward_keys(keys: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise ConfigError(f"`{where}.reward_keys` must be a list of names: got {keys!r}.")
+    if len(set(keys)) < len(keys):
+        raise ConfigError(f"`{where}.reward_keys` must be different from each other: got {keys}.")
+    return tuple(keys)
+
+
+def reward_means(rewards: Tensor, reward_keys: Sequence[str]) -> dict[str, float]:
+    """Mean of each reward over the rollouts it applies to, as `rewards/<reward>/mean`: engines log the sum alone."""
+    means = rewards.nanmean(0).tolist()
+    return {f"rewards/{key}/mean": mean for key, mean in zip(reward_keys, means, strict=True)}
 
 
 def matrix_of_samples(samples: Sequence[Any], names: Sequence[str], reward_keys: Sequence[str]) -> Tensor:
@@ -166,10 +165,3 @@ def _plain(value: Any) -> Any:
     """Lists of configuration libraries as Python's own."""
     is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     return list(value) if is_list else value
-
-
-def _hint(key: str) -> str:
-    """The nearest known key, or all of them."""
-    known = ("reward_keys", *OPTIONS)
-    nearest = difflib.get_close_matches(key, known, n=1)
-    return f"Did you mean {nearest[0]!r}?" if nearest else f"It has: {', '.join(known)}."

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from gd2po.core import AdvantageResult
 from gd2po.errors import ConfigError, InvalidInputError
-from gd2po.integrations.components import MethodSettings, matrix_of_samples, number_groups
+from gd2po.integrations.components import HostSettings, matrix_of_samples, number_groups, reward_means
+from gd2po.integrations.session import Session
 
 ESTIMATORS = ("grpo", "gspo", "cispo")
 """slime's estimators whose advantage of a token is the reward of its sample."""
@@ -55,14 +56,15 @@ def conflict_metrics(args: Any, samples: Sequence[Any]) -> dict[str, float]:
         samples: as in `post_process_rewards`.
     """
     batch = _batch(args, samples)
-    return batch.settings.metrics(batch.rewards, batch.group_ids, batch.result)
+    metrics = batch.session.metrics(batch.rewards, batch.group_ids, batch.result)
+    return metrics | reward_means(batch.rewards, batch.session.reward_names)
 
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
     """S samples as N rollouts with K rewards."""
 
-    settings: MethodSettings
+    session: Session
     rewards: Tensor
     """(N, K)"""
     group_ids: Tensor
@@ -91,11 +93,12 @@ def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
     _check_groups(args, group_ids, [samples[row].group_index for row in first])
     tokens = torch.tensor([_tokens(sample) for sample in samples])
     token_counts = torch.zeros(len(first), dtype=torch.int64).index_add(0, rollout_of_sample, tokens)
-    result = settings.advantages(rewards[first], group_ids, token_counts)
-    return _Batch(settings, rewards[first], group_ids, rollout_of_sample, result)
+    session = settings.session()
+    result = session.advantages(rewards[first], group_ids, token_counts)
+    return _Batch(session, rewards[first], group_ids, rollout_of_sample, result)
 
 
-def _settings(args: Any) -> MethodSettings:
+def _settings(args: Any) -> HostSettings:
     """The settings of gd2po, and that nothing in slime's undoes them."""
     if args.advantage_estimator not in ESTIMATORS:
         raise ConfigError(
@@ -112,7 +115,7 @@ def _settings(args: Any) -> MethodSettings:
             "`--n-samples-per-prompt` must be at least 2 for gd2po, which compares the rollouts of one prompt: got "
             f"{args.n_samples_per_prompt}."
         )
-    return MethodSettings.from_mapping(getattr(args, "gd2po", None), "gd2po")
+    return HostSettings.from_mapping(getattr(args, "gd2po", None), "gd2po")
 
 
 def _rollout(sample: Any, row: int) -> tuple[Any, Any]:
@@ -161,7 +164,7 @@ def _raw_rewards(args: Any, samples: Sequence[Any], batch: _Batch) -> list[float
         names = [f"Sample {sample.index} of group {sample.group_index}" for sample in samples]
         raw: list[float] = matrix_of_samples([sample.reward for sample in samples], names, [key])[:, 0].tolist()
         return raw
-    given = batch.settings.options.get("reward_weights")
-    weights = torch.ones(batch.rewards.shape[1]) if given is None else torch.tensor(given)
+    given = batch.session.reward_weights
+    weights = torch.ones(batch.rewards.shape[1]) if given is None else torch.as_tensor(given)
     per_rollout: list[float] = (batch.rewards * weights).nansum(1)[batch.rollout_of_sample].tolist()
     return per_rollout

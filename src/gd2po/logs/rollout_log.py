@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from torch import Tensor
 
 from gd2po.core import AdvantageResult
 from gd2po.errors import RunFolderError
+from gd2po.report.documents import plain
 from gd2po.runs.files import write_with
 
 FOLDER = "rollouts"
+RUN_KEY = "gd2po.run"
+"""Key in the metadata of every file: how the run is made, as JSON."""
+
 _STEP_FILE = re.compile(r"step_(\d+)(?:_\d+)?\.parquet")
 
 
@@ -30,10 +35,12 @@ class RolloutLog:
 
     Args:
         run_folder: the output folder of the run.
+        run: how the run is made, plain values that travel with every file; None if that is not known.
     """
 
-    def __init__(self, run_folder: str | Path) -> None:
+    def __init__(self, run_folder: str | Path, run: Mapping[str, Any] | None = None) -> None:
         self._folder = Path(run_folder) / FOLDER
+        self._metadata = {} if run is None else {RUN_KEY: json.dumps(plain(run), ensure_ascii=False)}
         self._started = False
 
     def write(
@@ -81,7 +88,7 @@ class RolloutLog:
             "completion_tokens": token_counts.cpu().numpy(),
         }
         path = self._free_path(step)
-        return write_with(path, lambda draft: pq.write_table(pa.table(columns), draft))
+        return write_with(path, lambda draft: pq.write_table(pa.table(columns, metadata=self._metadata), draft))
 
     def _start(self, step: int) -> None:
         """On the first write: make the folder, and remove what a resumed run is about to write again."""

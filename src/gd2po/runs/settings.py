@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gd2po.core import Setting
+from gd2po.core.batch import Weights
 from gd2po.errors import DataFormatError
 
 DEFAULT_THRESHOLD = 0.8
@@ -91,3 +94,20 @@ def _from_config(config: dict[str, Any]) -> RunSettings:
         conflict_pairs=config.get("conflict_pairs"),
         reward_weights=None if weights is None else [float(weight) for weight in weights],
     )
+
+
+def describe_run(setting: Setting, reward_names: Sequence[str], reward_weights: Weights) -> dict[str, Any]:
+    """How a run is made, as plain values that travel with its rollout log.
+
+    Args:
+        setting: the run's method and options.
+        reward_names: K names.
+        reward_weights: (K,) None means all 1.
+    """
+    weights = [1.0] * len(reward_names) if reward_weights is None else [float(weight) for weight in reward_weights]
+    return {
+        "method": setting.method.name,
+        "options": setting.resolved,
+        "reward_names": list(reward_names),
+        "reward_weights": weights,
+    }

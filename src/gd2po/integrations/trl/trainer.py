@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gd2po.core import AdvantageResult, diagnose_batch
-from gd2po.core.metrics import PREFIX, batch_metrics
-from gd2po.diagnosis.verdict.advice import Advisor
+from gd2po.core import AdvantageResult
+from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
 from gd2po.integrations.reward_guard import guarded
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
@@ -24,8 +23,8 @@ try:
     from accelerate.logging import get_logger
     from trl import GRPOTrainer
 
+    from gd2po.integrations.session import Session
     from gd2po.integrations.trl.config import GD2POConfig
-    from gd2po.logs.rollout_log import RolloutLog
 except ImportError as error:
     raise MissingDependencyError(f"GD2POTrainer needs TRL: pip install 'gd2po[trl]' ({error}).") from error
 
@@ -80,11 +79,12 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
                 "its own `__name__`."
             )
         self._gathered_rewards: Tensor | None = None
-        self._rollout_log = RolloutLog(args.output_dir) if args.log_rollouts else None
-        self._advisor = Advisor(
+        logs_here = args.log_rollouts and self.accelerator.is_main_process
+        self._session = Session(
+            args.setting(),
             self.reward_func_names,
-            filters=args.filtering if args.advantage_estimator == "gd2po" and args.filtering != "none" else None,
-            whitens_tokens=args.advantage_estimator != "grpo" and args.whitening == "tokens",
+            self.reward_weights,
+            log_folder=args.output_dir if logs_here else None,
         )
         self._warned_no_signal = False
         self._skips: bool | None = None if args.skip_zero_advantage else False
@@ -102,9 +102,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         num_generations = self.num_generations if self.model.training else self.num_generations_eval
         group_ids = torch.arange(len(rewards), device=rewards.device) // num_generations
         token_counts = self.accelerator.gather(_loss_mask(output).sum(1))
-        result = self.args.advantages(
-            rewards, group_ids, reward_weights=self.reward_weights.to(rewards.device), token_counts=token_counts
-        )
+        result = self._session.advantages(rewards, group_ids, token_counts)
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = result.advantages[first : first + len(inputs)]
         self._record(rewards, group_ids, result, token_counts)
@@ -133,9 +131,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
     def _record(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
         """Log the batch: metrics, TRL's completions table, and in training the rollout log."""
         mode = "train" if self.model.training else "eval"
-        diagnostics = diagnose_batch(rewards, group_ids, result, reward_weights=self.reward_weights)
-        metrics = batch_metrics(diagnostics, self.reward_func_names)
-        metrics[f"{PREFIX}/snr_threshold"] = result.snr_threshold
+        metrics = self._session.metrics(rewards, group_ids, result)
         for name, value in metrics.items():
             self._metrics[mode][name].append(value)
 
@@ -152,20 +148,16 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
                 "rollouts per prompt, or rewards and prompts that tell rollouts apart. (Said once.)"
             )
         if mode == "train":
-            counts = token_counts.float()
-            variation = float(counts.std(correction=0) / counts.mean().clamp(min=1))
-            for advice in self._advisor.observe(metrics, length_variation=variation):
-                logger.warning(f"{advice} (Said once.)")
-        if mode == "train" and self._rollout_log is not None and self.accelerator.is_main_process:
-            self._rollout_log.write(
+            for advice in self._session.advice(metrics, rewards, token_counts):
+                logger.warning(advice)
+            self._session.log(
                 self.state.global_step + 1,
-                reward_names=self.reward_func_names,
-                group_ids=group_ids,
-                prompts=list(self._logs["prompt"])[-len(rewards) :],
-                completions=list(self._logs["completion"])[-len(rewards) :],
                 rewards=rewards,
+                group_ids=group_ids,
                 result=result,
                 token_counts=token_counts,
+                prompts=list(self._logs["prompt"])[-len(rewards) :],
+                completions=list(self._logs["completion"])[-len(rewards) :],
             )
 
 

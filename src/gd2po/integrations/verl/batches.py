@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from gd2po.errors import InvalidInputError
-from gd2po.integrations.components import MethodSettings, matrix_of_columns, matrix_of_samples, number_groups
+from gd2po.integrations.components import HostSettings, matrix_of_columns, matrix_of_samples, number_groups
 
 
 @dataclass(frozen=True, eq=False)
 class HandedBatch:
     """What the plug-in hands from a trainer to its estimator: R rows, N rollouts, K rewards."""
 
-    settings: MethodSettings
+    settings: HostSettings
     rewards: Tensor
     """(N, K)"""
     final_rows: Tensor
@@ -28,7 +28,7 @@ class HandedBatch:
     """What the estimator has to log."""
 
 
-def from_non_tensor_batch(data: Any, settings: MethodSettings, rollouts_per_prompt: int) -> HandedBatch:
+def from_non_tensor_batch(data: Any, settings: HostSettings, rollouts_per_prompt: int) -> HandedBatch:
     """The batch of the legacy trainer: every row is a rollout."""
     columns, uids = data.non_tensor_batch, data.non_tensor_batch.get("uid")
     if uids is None:
@@ -52,7 +52,7 @@ def from_non_tensor_batch(data: Any, settings: MethodSettings, rollouts_per_prom
     return HandedBatch(settings, rewards, rows, rows)
 
 
-def from_transfer_queue(batch: Any, settings: MethodSettings) -> HandedBatch:
+def from_transfer_queue(batch: Any, settings: HostSettings) -> HandedBatch:
     """The batch of a v1 trainer, with keys `{uid}_{session}_{index}`: a session is a rollout, its last row is final."""
     import transfer_queue
 

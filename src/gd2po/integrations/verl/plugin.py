@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError
-from gd2po.integrations.components import MethodSettings, number_groups
+from gd2po.integrations.components import HostSettings, number_groups, reward_means
 from gd2po.integrations.verl.batches import HandedBatch, from_non_tensor_batch, from_transfer_queue
 
 try:
@@ -72,14 +72,16 @@ def gd2po_estimator(
             "actor_rollout_ref.rollout.n to 2 or more."
         )
     token_counts = response_mask[handed.final_rows.to(response_mask.device)].sum(-1)
-    result = handed.settings.advantages(handed.rewards, group_ids, token_counts)
-    handed.metrics.update(handed.settings.metrics(handed.rewards, group_ids, result))
+    session = handed.settings.session()
+    result = session.advantages(handed.rewards, group_ids, token_counts)
+    handed.metrics.update(session.metrics(handed.rewards, group_ids, result))
+    handed.metrics.update(reward_means(handed.rewards, session.reward_names))
     per_row = torch.where(handed.rollout_of_row >= 0, result.advantages[handed.rollout_of_row], 0.0)
     advantages = per_row.to(response_mask.device, token_level_rewards.dtype)[:, None] * response_mask
     return advantages, advantages
 
 
-def check_config(config: Any) -> MethodSettings:
+def check_config(config: Any) -> HostSettings:
     """The settings in verl's `algorithm` section, and that nothing else there would be ignored.
 
     Args:
@@ -104,7 +106,7 @@ def check_config(config: Any) -> MethodSettings:
         if config.get(key) is not None:
             ours = key.removeprefix("gdpo_")
             raise ConfigError(f"`algorithm.{key}` belongs to verl's gdpo: set +algorithm.gd2po.{ours} instead.")
-    return MethodSettings.from_mapping(config.get(NAME), f"algorithm.{NAME}")
+    return HostSettings.from_mapping(config.get(NAME), f"algorithm.{NAME}")
 
 
 def _check_run(config: Any) -> None:
