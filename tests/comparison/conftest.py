@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gd2po.comparison.results import Run
-from gd2po.comparison.run.plan import METHODS, Plan
+from gd2po.comparison.run.plan import Plan, builtin_methods
 
 PROGRAM = """
 import json, os, sys, time
@@ -68,7 +68,7 @@ def make_plan() -> Callable[..., Plan]:
     """A plan of three steps."""
 
     def make(methods: Mapping[str, dict[str, str]] | Sequence[str], seeds: Sequence[int] = (0, 1)) -> Plan:
-        chosen = dict(methods) if isinstance(methods, Mapping) else {name: dict(METHODS[name]) for name in methods}
+        chosen = dict(methods) if isinstance(methods, Mapping) else {name: builtin_methods()[name] for name in methods}
         baseline = "gdpo" if "gdpo" in chosen else next(iter(chosen))
         settings = {"learning_rate": 1e-3, "eval_prompts": 8}
         return Plan("quickstart", [], settings, chosen, list(seeds), baseline, steps=3, eval_every=3, threads=1)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import datasets
 import pytest
 from datasets import Dataset
 
@@ -63,3 +65,17 @@ def test_the_built_in_policy_is_a_folder_and_other_names_stay() -> None:
     assert builtin_model("org/model") == "org/model"
     with pytest.raises(DataFormatError, match="no built-in policy 'builtin:other'"):
         builtin_model("builtin:other")
+
+
+def test_a_source_in_verls_schema_is_loaded_once_and_with_its_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    row = {"prompt": [{"role": "user", "content": "?"}], "reward_model": {"ground_truth": "4"}}
+
+    def load_dataset(path: str, name: str | None = None, **options: Any) -> Dataset:
+        asked.append((path, name, options["split"]))
+        return Dataset.from_list([row])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    loaded = load_prompts("owner/rlla", "test", config="hard")
+    assert loaded["answer"][:] == ["4"]
+    assert asked == [("owner/rlla", "hard", "test")]

@@ -16,7 +16,7 @@ from rich.console import Console
 from gd2po.comparison.analysis import compare
 from gd2po.comparison.model import Comparison
 from gd2po.comparison.results import EXACT_CALLS, Run
-from gd2po.comparison.run.plan import METHODS, Plan
+from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.views.page import render_html, write_html
 from gd2po.comparison.views.terminal import print_comparison
 
@@ -24,13 +24,15 @@ EVIL = "<script>document.title = 'taken'</script><img src=x onerror=\"document.t
 LIFTS = (0.01, 0.0, 0.04, -0.05, 0.02, -0.01)
 NOISE = (0.0, 0.013, -0.011, 0.004, -0.006)
 
+SIX = ("grpo", "gdpo", "gd2po-hard", "gd2po-snr", "gd2po-auto", "gd2po-gated")
+
 
 @pytest.fixture
 def comparison(make_plan: Callable[..., Plan], make_run: Callable[..., Run]) -> Comparison:
     """All six methods and five seeds; one run failed; a reward whose name is markup."""
-    plan = make_plan(list(METHODS), seeds=range(5))
+    plan = make_plan(list(SIX), seeds=range(5))
     runs = []
-    for lift, method in zip(LIFTS, METHODS, strict=True):
+    for lift, method in zip(LIFTS, SIX, strict=True):
         for seed, noise in enumerate(NOISE):
             wobble = 0.003 * ((seed * 7 + len(method)) % 5 - 2)
             final = 0.7 + lift + noise + wobble
@@ -42,7 +44,7 @@ def comparison(make_plan: Callable[..., Plan], make_run: Callable[..., Run]) -> 
 
 def test_the_page_shows_every_method_and_what_is_beyond_noise(comparison: Comparison) -> None:
     page = render_html(comparison)
-    for name in METHODS:
+    for name in SIX:
         assert name in page
     coloured = re.findall(r'<span class="tag (good|act)">([+−][^<]*)</span>', page)
     assert any(tone == "good" and text.startswith("+4") for tone, text in coloured)

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from gd2po.errors import ConfigError, RunFolderError
+from gd2po.core import METHODS
+from gd2po.errors import ConfigError, RunFolderError, did_you_mean
 from gd2po.runs.files import write_text
 
 Overrides = Mapping[str, str]
-
-METHODS: Mapping[str, Overrides] = MappingProxyType({
-    "grpo": {"advantage_estimator": "grpo"},
-    "gdpo": {"advantage_estimator": "gdpo"},
-    "gd2po-hard": {"advantage_estimator": "gd2po", "filtering": "hard", "conflict_pairs": "all"},
-    "gd2po-snr": {"advantage_estimator": "gd2po", "filtering": "snr", "conflict_pairs": "all"},
-    "gd2po-auto": {
-        "advantage_estimator": "gd2po", "filtering": "snr", "snr_threshold": "auto", "conflict_pairs": "all",
-    },
-    "gd2po-gated": {"advantage_estimator": "gd2po", "filtering": "hard", "conflict_pairs": "correlated"},
-})  # fmt: skip
-"""Built-in methods. Options that one does not name, such as the threshold of gd2po-snr, are the configuration's."""
 
 BASELINE = "gdpo"
 """What the others are compared with, unless another is named."""
@@ -72,6 +59,27 @@ class Plan:
         return [(method, seed) for seed in self.seeds for method in self.methods]
 
 
+def builtin_methods() -> dict[str, dict[str, str]]:
+    """Overrides of every method and variant of `METHODS`, by label.
+
+    A variant sets every option that tells the variants apart, so that a configuration cannot turn one into another;
+    options that none of them fixes, such as the threshold of gd2po-snr, are the configuration's.
+
+    Example:
+        >>> builtin_methods()["gdpo"]
+        {'advantage_estimator': 'gdpo'}
+    """
+    found: dict[str, dict[str, str]] = {}
+    for method in METHODS.values():
+        found[method.name] = {"advantage_estimator": method.name}
+        told = dict.fromkeys(name for options in method.variants.values() for name in options)
+        for variant, options in method.variants.items():
+            fixed = {name: options.get(name, method.options[name].default) for name in told}
+            overrides = {name: str(value) for name, value in fixed.items() if value is not ...}
+            found[f"{method.name}-{variant}"] = {"advantage_estimator": method.name, **overrides}
+    return found
+
+
 def choose_methods(names: Sequence[str], own: Sequence[str]) -> dict[str, dict[str, str]]:
     """The overrides of the methods that are named, and of the user's own.
 
@@ -88,16 +96,16 @@ def choose_methods(names: Sequence[str], own: Sequence[str]) -> dict[str, dict[s
     """
     chosen: dict[str, dict[str, str]] = {}
     own_methods = [parse_method(text) for text in own]
+    known = builtin_methods()
     for name in names:
-        if name not in METHODS:
-            nearest = difflib.get_close_matches(name, METHODS, n=1)
-            hint = f"Did you mean {nearest[0]!r}?" if nearest else f"There are: {', '.join(METHODS)}."
+        if name not in known:
             raise ConfigError(
-                f"`--methods`: there is no method {name!r}. {hint} Your own goes by --method name:key=value."
+                f"`--methods`: there is no method {name!r}. {did_you_mean(name, known)} Your own goes by --method "
+                "name:key=value."
             )
-        _add(chosen, name, dict(METHODS[name]), "--methods")
+        _add(chosen, name, known[name], "--methods")
     for name, overrides in own_methods:
-        if name in METHODS:
+        if name in known:
             raise ConfigError(f"`--method`: {name!r} is a built-in method. Give yours another name.")
         _add(chosen, name, overrides, "--method")
     if len(chosen) < 2:
