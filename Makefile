@@ -18,13 +18,14 @@ VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/cli/test_doctor.py
 
-.PHONY: help train test test-slow test-verl check lint types imports format bench bench-learning clean
+.PHONY: help train test test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 	@echo "make test-slow  the slower tests: real models and runs of minutes"
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
-	@echo "make check      lint, types and import rules"
+	@echo "make check      lint, types, import rules and the documentation"
+	@echo "make docs       the documentation site, into site/; make docs-serve shows it while you write"
 	@echo "make bench      the speed benchmarks"
 	@echo "make bench-learning  do the methods learn, and do they differ? For a nightly run"
 	@echo "make format     format the code"
@@ -42,7 +43,7 @@ test-slow: $(READY_DEV)
 test-verl: $(READY_VERL)
 	$(VENV_VERL)/bin/pytest -m "not slow" $(VERL_TESTS)
 
-check: lint types imports
+check: lint types imports docs
 
 lint: $(READY_DEV)
 	$(BIN)/ruff check .
@@ -53,6 +54,15 @@ types: $(READY_DEV)
 
 imports: $(READY_DEV)
 	$(BIN)/lint-imports
+
+# Not with --quiet, under which --strict counts no warnings. The theme's notice about its own future is not about us.
+docs docs-serve: export NO_MKDOCS_2_WARNING = 1
+
+docs: $(READY_DEV)
+	$(BIN)/mkdocs build --strict
+
+docs-serve: $(READY_DEV)
+	$(BIN)/mkdocs serve --strict
 
 format: $(READY_DEV)
 	$(BIN)/ruff check --fix .

@@ -17,6 +17,7 @@ from gd2po.logs import grouping
 
 DOCS = Path(__file__).parents[2] / "docs"
 DIAGNOSIS = (DOCS / "diagnosis.md").read_text(encoding="utf-8")
+UNWRAPPED = " ".join(DIAGNOSIS.split())
 LOGS = (DOCS / "reward-logs.md").read_text(encoding="utf-8")
 
 
@@ -47,10 +48,10 @@ def test_the_other_limits_are_those_of_the_text() -> None:
         assert f"{sign}{limits.LEAST_CORRELATION:g} " in row(rule)
     assert f"±{limits.SAME_INFORMATION:g}" in row("same_information")
     assert f"fewer than {limits.FEW_GROUPS} groups" in row("few_groups")
-    assert f"{estimates.RESAMPLES:,} bootstrap resamples" in DIAGNOSIS
-    assert f"fewer than {estimates.FEWEST_GROUPS}\ngroups" in DIAGNOSIS
-    assert f"into {sums.BLOCKS:,} random blocks" in DIAGNOSIS
-    assert f"more than {grouping.LARGEST_STEP:,} rollouts" in DIAGNOSIS
+    assert f"{estimates.RESAMPLES:,} bootstrap resamples" in UNWRAPPED
+    assert f"fewer than {estimates.FEWEST_GROUPS} groups" in UNWRAPPED
+    assert f"into {sums.BLOCKS:,} random blocks" in UNWRAPPED
+    assert f"more than {grouping.LARGEST_STEP:,} rollouts" in UNWRAPPED
 
 
 def test_every_rule_is_documented() -> None:

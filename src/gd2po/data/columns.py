@@ -15,9 +15,8 @@ def require_columns(dataset: Any, columns: Iterable[str], source: str | PathLike
     """Raise unless a data set has rows and these columns.
 
     Args:
-        dataset: A `datasets.Dataset`, or an `IterableDataset`, whose rows are not counted and whose columns
-        are
-            only checked where it knows them.
+        dataset: A `datasets.Dataset`, or an `IterableDataset`, whose rows are not counted and whose columns are
+            checked only where it knows them.
         columns: Names of the columns it needs.
         source: Where it comes from, for the message.
 

@@ -53,7 +53,7 @@ def diagnose(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Diagnosis:
-    """The diagnosis of a log.
+    r"""The diagnosis of a log.
 
     Args:
         log: the rollouts.
@@ -72,7 +72,7 @@ def diagnose(
         >>> import tempfile, pathlib
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder, "log.csv")
-        ...     _ = path.write_text("step,group,correct,brief\\n0,a,1,0\\n0,a,0,1\\n0,a,1,1\\n0,a,0,0\\n")
+        ...     _ = path.write_text("step,group,correct,brief\n0,a,1,0\n0,a,0,1\n0,a,1,1\n0,a,0,0\n")
         ...     diagnose(RewardLog(path)).overall.conflict_rate.value
         0.5
     """

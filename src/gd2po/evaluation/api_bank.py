@@ -66,7 +66,7 @@ class LevelScores:
 
 
 def score_output(raw_output: str, answer: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> OutputScore:
-    """How an output does: is the call right, is the layout right, how long does it think?
+    r"""How an output does: is the call right, is the layout right, how long does it think?
 
     Correct: a line between the first `<tool_call>` and the `</tool_call>` after it is JSON with the name and exactly
     the parameters of the reference. Further calls, and lines that are no JSON, change nothing. An object without
@@ -91,7 +91,7 @@ def score_output(raw_output: str, answer: Sequence[Mapping[str, Any]] | Mapping[
     Example:
         >>> answer = [{"name": "Search", "parameters": {"query": "rain"}}]
         >>> call = '{"name": "Search", "parameters": {"query": "rain"}}'
-        >>> score_output(f"<think> Look it up. </think>\\n<tool_call>\\n{call}\\n</tool_call>", answer)
+        >>> score_output(f"<think> Look it up. </think>\n<tool_call>\n{call}\n</tool_call>", answer)
         OutputScore(correct=True, format_errors=(), length=0.01, think_words=3)
         >>> score_output(f"<tool_call>{call}</tool_call>", answer).format_errors
         ('missing_think',)

@@ -6,7 +6,7 @@ _RESPONSE_OPEN, _RESPONSE_CLOSE = "<response>", "</response>"
 
 
 def exact_call(completion: str, answer: str) -> bool:
-    """True where a completion does exactly what the reference answer does.
+    r"""True where a completion does exactly what the reference answer does.
 
     Where the reference calls tools: the completion's calls parse and are the reference's, each once, in any
     order. Names, parameter names and values all have to be equal, as `tool_call_correctness` compares them for
@@ -21,7 +21,7 @@ def exact_call(completion: str, answer: str) -> bool:
         Whether the completion is right.
 
     Example:
-        >>> answer = '<tool_call>\\n{"name": "add", "parameters": {"a": 1}}\\n</tool_call>'
+        >>> answer = '<tool_call>\n{"name": "add", "parameters": {"a": 1}}\n</tool_call>'
         >>> exact_call(answer, answer), exact_call(answer.replace("1", '"1"'), answer)
         (True, False)
         >>> exact_call("<response> Hello! </response>", "<response> Hi. </response>")

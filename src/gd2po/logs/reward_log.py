@@ -22,7 +22,7 @@ from gd2po.logs.tables.table import BadRows, Table
 
 
 class RewardLog:
-    """The rollouts of one run.
+    r"""The rollouts of one run.
 
     Args:
         source: a file, a folder or a glob: what TRL, verl or gd2po wrote, or a plain table as in docs/reward-logs.md.
@@ -35,7 +35,7 @@ class RewardLog:
 
     Example:
         >>> import tempfile
-        >>> text = "step,group,correct,brief\\n0,a,1,0\\n0,a,0,1\\n"
+        >>> text = "step,group,correct,brief\n0,a,1,0\n0,a,0,1\n"
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "log.csv")
         ...     _ = path.write_text(text)

@@ -22,15 +22,17 @@ def render_page(
     context: Mapping[str, Any],
     filters: Mapping[str, Callable[..., Any]],
 ) -> str:
-    """A page from a template, which finds its style, scripts, charts and content security policy under these names:
-    `css`, `plotly_js`, `script`, `charts_json` and `policy`.
+    """A page rendered from a template, self-contained.
+
+    The template finds style, scripts, charts and content security policy under the names `css`, `plotly_js`, `script`,
+    `charts_json` and `policy`.
 
     Args:
         package: whose folder `templates` holds the template.
         template: its name.
-        charts: Plotly's figures by the id of the element that they go into.
+        charts: Plotly figures, each under the id of its element.
         context: what the template shows.
-        filters: that it uses, by name.
+        filters: Jinja filters, by name.
 
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
@@ -58,11 +60,11 @@ def render_page(
 
 
 def script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in.
+    r"""JSON that cannot end the script element it stands in.
 
     Example:
         >>> print(script_json({"name": "</script>&"}))
-        {"name":"\\u003c/script\\u003e\\u0026"}
+        {"name":"\u003c/script\u003e\u0026"}
     """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in ("<", ">", "&", "\u2028", "\u2029"):

@@ -99,7 +99,7 @@ def _title(prompt: str) -> str:
 
 
 def _group_sizes(sizes: dict[int, int]) -> str:
-    """ "8", "2 to 9": sizes of the groups in words."""
+    """Sizes of the groups in words: "8", "2 to 9"."""
     return str(next(iter(sizes))) if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
 
 

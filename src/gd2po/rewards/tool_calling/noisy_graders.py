@@ -19,7 +19,7 @@ def noisy_grader_a(
     seed: int = 0,
     **kwargs: Any,
 ) -> list[float | None]:
-    """The quality of each answer as a grader sees it who errs by about `noise`: quality + noise * error.
+    r"""The quality of each answer as a grader sees it who errs by about `noise`: quality + noise * error.
 
     quality is `tool_call_correctness` from 0 to 1 where the reference calls tools, and `tool_call_format` where it
     calls none. error is standard normal, drawn from a hash of the completion's text, the grader and `seed`: the same
@@ -43,7 +43,7 @@ def noisy_grader_a(
         InvalidTypeError: an argument has the wrong type.
 
     Example:
-        >>> reference = "<think> easy </think>\\n<response> 4 </response>"
+        >>> reference = "<think> easy </think>\n<response> 4 </response>"
         >>> noisy_grader_a([reference, "4"], [reference, None], noise=0.0)
         [1.0, None]
         >>> noisy_grader_a([reference], [reference]) == noisy_grader_b([reference], [reference])

@@ -20,7 +20,7 @@ def tool_call_correctness(
     high: float = 3.0,
     **kwargs: Any,
 ) -> list[float | None]:
-    """How well each completion's tool calls match the reference's, from `low` to `high`.
+    r"""How well each completion's tool calls match the reference's, from `low` to `high`.
 
     Score: `low + (high - low) * points / most`, and `low` where the completion has no parsable
     `<tool_call>` block (see `parse_tool_calls`).
@@ -50,7 +50,7 @@ def tool_call_correctness(
         InvalidTypeError: An argument has the wrong type.
 
     Example:
-        >>> reference = '<tool_call>\\n{"name": "add", "parameters": {"a": 1}}\\n</tool_call>'
+        >>> reference = '<tool_call>\n{"name": "add", "parameters": {"a": 1}}\n</tool_call>'
         >>> tool_call_correctness([reference, reference.replace("1", "2"), "no call"], [reference] * 3)
         [3.0, 1.0, -3.0]
 
@@ -75,7 +75,7 @@ def tool_call_format(
     high: float = 1.0,
     **kwargs: Any,
 ) -> list[float | None]:
-    """`high` where a completion is laid out exactly as its reference is, else `low`.
+    r"""`high` where a completion is laid out exactly as its reference is, else `low`.
 
     The layout is `<think> ... </think>` followed by what the reference has after its think block: a tool
     call, a response, both in this order, or neither. The parts are separated by one newline, the tool-call
@@ -97,7 +97,7 @@ def tool_call_format(
         InvalidTypeError: An argument has the wrong type.
 
     Example:
-        >>> reference = "<think> easy </think>\\n<response> 4 </response>"
+        >>> reference = "<think> easy </think>\n<response> 4 </response>"
         >>> tool_call_format([reference, "4"], [reference, reference])
         [1.0, 0.0]
 

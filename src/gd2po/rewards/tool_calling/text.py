@@ -40,7 +40,7 @@ _PATTERNS: Final = {layout: _pattern(layout) for layout in _LAYOUTS}
 
 
 def parse_tool_calls(text: str) -> list[dict[str, Any]] | None:
-    """The tool calls in `text`, in order, or None where there is no parsable `<tool_call>` block.
+    r"""The tool calls in `text`, in order, or None where there is no parsable `<tool_call>` block.
 
     The block is the first one after the think block; where nothing follows the think block, or it is not
     closed, the first one anywhere. Each of its lines is one JSON object with a string `name` and an object
@@ -57,9 +57,9 @@ def parse_tool_calls(text: str) -> list[dict[str, Any]] | None:
         At least one call, or None.
 
     Example:
-        >>> parse_tool_calls('<tool_call>\\n{"name": "add", "parameters": {"a": 1}}\\n</tool_call>')
+        >>> parse_tool_calls('<tool_call>\n{"name": "add", "parameters": {"a": 1}}\n</tool_call>')
         [{'name': 'add', 'parameters': {'a': 1}}]
-        >>> parse_tool_calls('<tool_call>\\n{"name": "add", "parame') is None
+        >>> parse_tool_calls('<tool_call>\n{"name": "add", "parame') is None
         True
 
     Source: output format of ToolRL (arXiv:2504.13958).
