@@ -1,0 +1,144 @@
+"""A method is its file and a line of METHODS: a new one shows up everywhere with nothing else touched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gd2po import METHODS, Setting, advantages
+from gd2po.core.setting import all_labels
+from gd2po.errors import ConfigError, InvalidInputError
+
+NEW_METHOD = '''
+from typing import Annotated
+from torch import Tensor
+from gd2po.core import METHODS, AdvantageResult, Method
+from gd2po.core.batch import RewardBatch, Weights, Whitening
+from gd2po.core.groups import REWARD_DIM
+from gd2po.core.methods.base import Range, check_options
+
+def halved_advantages(rewards: Tensor, group_ids: Tensor, *, share: Annotated[float, Range(0, 1)] = 0.5,
+                      reward_weights: Weights = None, whitening: Whitening = "none",
+                      token_counts: Tensor | None = None) -> AdvantageResult:
+    """Halved advantages.
+
+    Args:
+        share: of every advantage that is left.
+    """
+    check_options(halved_advantages, share=share, whitening=whitening)
+    batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
+    z = batch.standardised()
+    return batch.result(batch.weigh(z).sum(REWARD_DIM) * share, reward_advantages=z)
+
+METHODS["halved"] = Method("halved", "half of everything", "nobody, arXiv:0000.00000", halved_advantages,
+                           variants={"gently": {"share": 0.9}})
+'''
+
+
+def run(code: str, *arguments: str, cwd: Path) -> str:
+    """What a process prints that has registered the method before it imports anything else of gd2po."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{NEW_METHOD}\nsys.argv = ['gd2po', *sys.argv[1:]]\n{code}", *arguments],
+        capture_output=True, text=True, cwd=cwd, check=False, env={**__import__("os").environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_new_method_is_in_help_yaml_and_the_configuration_of_trl(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("advantage_estimator: halved\nshare: 0.25\noutput_dir: out\nbf16: false\n")
+    code = """
+import torch
+from gd2po.training.arguments import parse_run
+run = parse_run(["--config", "run.yaml", "--use_cpu"], "out")
+setting = run.training.setting()
+rewards, ids = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0])
+print(setting.label, "|", setting.advantages(rewards, ids).advantages.tolist())
+from gd2po.cli import main
+sys.argv = ["gd2po", "train", "--help"]
+main()
+"""
+    printed = run(code, cwd=tmp_path)
+    assert "halved share=0.25 | [-0.17" in printed
+    assert "halved, half of everything" in printed
+    assert "--share" in printed
+    assert "of every advantage that is left" in printed
+
+
+def test_a_new_method_is_in_the_keys_of_other_hosts_and_in_comparisons(tmp_path: Path) -> None:
+    code = """
+from gd2po.comparison.run.plan import choose_methods
+from gd2po.integrations.components import HostSettings
+section = {"reward_keys": ["a"], "method": "halved", "share": 0.25}
+print(HostSettings.from_mapping(section, "algorithm.gd2po").setting.label)
+print(choose_methods(["gdpo", "halved-gently"], [])["halved-gently"])
+"""
+    printed = run(code, cwd=tmp_path)
+    assert printed.splitlines() == ["halved share=0.25", "{'advantage_estimator': 'halved', 'share': '0.9'}"]
+
+
+def test_a_new_method_is_in_the_table_of_a_diagnosis(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("step,group,correct,brief\n0,a,1,0\n0,a,0,1\n0,a,1,1\n0,a,0,0\n")
+    code = """
+from gd2po.diagnosis import RewardLog, diagnose
+print([method.name for method in diagnose(RewardLog("log.csv")).methods])
+"""
+    printed = run(code, cwd=tmp_path)
+    assert "'halved'" in printed
+    assert "'halved-gently'" in printed
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"method": "gdop"}, ConfigError, "`here`: `method` must be one of .*: got 'gdop'. Did you mean 'gdpo'?"),
+        ({"method": "gd2po", "filterin": "hard"}, ConfigError, "no option 'filterin' of gd2po. Did you mean 'filt"),
+        ({"method": "gdpo", "filtering": "hard"}, ConfigError, "no option 'filtering' of gdpo. It is one of gd2po"),
+        ({"method": "gdpo", "whitening": "token"}, InvalidInputError, "`here`: `whitening` must be one of 'rollouts'"),
+        ({"min_retained": 2}, InvalidInputError, r"`here`: `min_retained` must be a number in \[0, 1\]: got 2"),
+        ({"query_reweighting": "yes"}, InvalidInputError, "`query_reweighting` must be true or false: got 'yes'"),
+        ({"snr_threshold": "high"}, InvalidInputError, r"must be a number in \[0, 1\] or 'auto': got 'high'"),
+    ],
+)
+def test_a_mistyped_method_or_option_gets_the_nearest_name(
+    values: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Setting.of(values, "here")
+
+
+def test_a_method_by_name_is_its_function() -> None:
+    import torch
+
+    torch.manual_seed(0)
+    rewards, group_ids = torch.randn(12, 3), torch.arange(3).repeat_interleave(4)
+    for name, method in METHODS.items():
+        expected = method.function(rewards, group_ids, whitening="rollouts")
+        assert torch.equal(
+            advantages(rewards, group_ids, method=name, whitening="rollouts").advantages, expected.advantages
+        )
+
+
+@pytest.mark.parametrize(
+    ("values", "label"),
+    [
+        ({"method": "grpo"}, "grpo"),
+        ({}, "gd2po-snr 0.3"),
+        ({"snr_threshold": 0.5, "whitening": "tokens"}, "gd2po-snr 0.5 whitening=tokens"),
+        ({"snr_threshold": "auto"}, "gd2po-auto"),
+        ({"filtering": "hard"}, "gd2po-hard"),
+        ({"filtering": "hard", "conflict_pairs": "correlated"}, "gd2po-gated"),
+        ({"filtering": "hard", "query_reweighting": False}, "gd2po-hard query_reweighting=False"),
+    ],
+)
+def test_one_setting_has_one_label(values: dict[str, object], label: str) -> None:
+    assert Setting.of(values, "here").label == label
+
+
+def test_every_label_names_a_setting_of_that_variant() -> None:
+    for label in all_labels():
+        setting = Setting.named(label, "here")
+        assert setting.label == label or setting.label.startswith(label) or label == "gd2po"
