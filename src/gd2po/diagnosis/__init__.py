@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gd2po.diagnosis.views.json import to_json, write_json
     from gd2po.diagnosis.views.page import render_html, write_html
     from gd2po.diagnosis.views.terminal import print_diagnosis
-    from gd2po.logs.layout import ColumnChoices
+    from gd2po.logs.choices import ColumnChoices
     from gd2po.logs.reward_log import RewardLog
 
 __all__ = [
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ColumnChoices": "gd2po.logs.layout",
+    "ColumnChoices": "gd2po.logs.choices",
     "Diagnosis": "gd2po.diagnosis.model",
     "RewardLog": "gd2po.logs.reward_log",
     "RunReport": "gd2po.diagnosis.run_report",

@@ -31,7 +31,6 @@ from gd2po.diagnosis.verdict.conflicts import judge, pair_kinds
 from gd2po.diagnosis.verdict.evidence import Evidence
 from gd2po.errors import DataFormatError, InvalidInputError
 from gd2po.logs.grouping import StepReturnsError
-from gd2po.logs.layout import FORMAT_TITLES
 from gd2po.logs.reward_log import RewardLog
 from gd2po.runs.settings import DEFAULT_THRESHOLD, RunSettings
 
@@ -153,7 +152,7 @@ def _add_up(
                 method.add(batch)
     if not sums.blocks.num_groups:
         first, last = log.step_range
-        within = "" if first is None and last is None else f" with steps from {first} to {last} (--step-range)"
+        within = "" if first is None and last is None else f" with steps from {first} to {last} (`step_range`)"
         raise DataFormatError(f"{log.files.source} holds no rollouts{within}.")
     return sums
 
@@ -173,7 +172,7 @@ def _source(log: RewardLog, sums: Sums, steps: dict[str, Floats], settings: RunS
     sizes = sorted(sums.group_sizes.items(), key=lambda item: (-item[1], item[0]))
     return Source(
         path=log.files.source,
-        format=FORMAT_TITLES[log.layout.format],
+        format=log.layout.dialect.title,
         files=len(log.files.paths),
         rollouts=sum(size * count for size, count in sizes),
         groups=sums.blocks.num_groups,

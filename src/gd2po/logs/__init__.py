@@ -1,1 +1,1 @@
-"""Rollouts in and out: the writer of the rollout log beside the readers of every log."""
+"""Rollouts in and out: the writer of the rollout log beside the readers of all logs."""

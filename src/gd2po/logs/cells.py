@@ -1,4 +1,4 @@
-"""Columns as numpy arrays: numbers out of whatever a log holds, with the rows that hold none marked as bad."""
+"""Columns as NumPy arrays: numbers out of whatever a log holds, with the rows that hold no number marked as bad."""
 
 from __future__ import annotations
 
@@ -23,19 +23,22 @@ class Numbers:
     """A column of numbers."""
 
     values: NDArray[np.float64]
-    """(N,) NaN where nothing is given, and where the row is bad."""
+    """(N,) NaN where nothing is given and where the row is bad."""
     bad: NDArray[np.bool_] | None
-    """(N,) rows that hold something that is not a finite number; None if there are none."""
+    """(N,) True where the row holds something other than a finite number; None if no row does."""
 
 
 def to_numbers(column: Any, *, decimal_comma: bool = False) -> Numbers:
     """The numbers of a column.
 
-    Booleans count as 0 and 1, text as the number it spells; null, NaN and the texts in `MISSING` as not given.
+    Booleans count as 0 and 1, text as the number that it spells, and null, NaN and the texts in `MISSING` as not given.
 
     Args:
-        column: an Arrow array of any type.
+        column: an Arrow array of any type, N cells.
         decimal_comma: text has a comma where others have a point.
+
+    Returns:
+        The N numbers and which cells are bad.
 
     Example:
         >>> to_numbers(pa.array(["0.5", "", "true", "good"]))
@@ -92,9 +95,13 @@ def _checked(values: NDArray[np.float64], bad: NDArray[np.bool_]) -> Numbers:
 
 
 def to_keys(column: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """An integer for each cell, equal where the cells are equal, and which cells hold nothing.
+    """(N,) integers that are equal where the cells are, and (N,) True for cells that hold nothing.
 
-    Integers stand for themselves, everything else for the hash of its text. Example: the prompts of a batch.
+    An integer stands for itself, anything else is hashed as text.
+
+    Example:
+        >>> to_keys(pa.array([3, 3, None]))
+        (array([3, 3, 0]), array([False, False,  True]))
     """
     column = plain(column, keep_dictionary=True)
     missing = np.asarray(column.is_null().to_numpy(zero_copy_only=False))
@@ -133,7 +140,7 @@ def as_text(column: Any) -> Any:
 
 
 def to_strings(column: Any) -> list[str | None]:
-    """A column of text as Python strings; bytes that are no UTF-8 are marked as such rather than refused.
+    """A column of text as Python strings, with a replacement character for each byte that is not UTF-8.
 
     Example:
         >>> to_strings(pa.array(["fine", None]))
@@ -147,7 +154,7 @@ def to_strings(column: Any) -> list[str | None]:
 
 
 def _contents(column: Any) -> Any:
-    """Contents of a list<struct<content, ...>> column, joined per row without a Python loop."""
+    """The contents in a list<struct<content, ...>> column, joined per row without a Python loop."""
     contents = pc.fill_null(column.values.field("content"), "")
     lists = pa.ListArray.from_arrays(column.offsets, contents)
     joined = pc.binary_join(lists, "\n")
@@ -168,7 +175,7 @@ def message_text(cell: object) -> str:
 
 
 def plain(column: Any, *, keep_dictionary: bool = False) -> Any:
-    """One contiguous array instead of chunks, decoded unless the dictionary is wanted."""
+    """One contiguous array instead of chunks, decoded unless the dictionary is to be kept."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
         if isinstance(column, pa.ChunkedArray):
@@ -179,7 +186,7 @@ def plain(column: Any, *, keep_dictionary: bool = False) -> Any:
 
 
 def is_numeric(kind: Any) -> bool:
-    """Whether an Arrow type holds numbers or booleans."""
+    """True for an Arrow type of numbers or booleans."""
     types = pa.types
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
 

@@ -1,4 +1,4 @@
-"""From a path, folder or glob to the tables of a log, recognised by what they contain."""
+"""From a path, folder or glob to the tables of a log, recognised by their content."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from gd2po.errors import DataFormatError
+from gd2po.logs.dialects import log_folders, ways_to_log
 from gd2po.logs.tables.csv_table import CsvTable
 from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
 from gd2po.logs.tables.table import ParquetTable, Table
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
-"""Names of the files that a folder is searched for. A file that is named itself may be called anything."""
-
-_LOG_FOLDERS = ("rollouts", "completions")
-"""Folders inside a run folder in which gd2po and TRL keep their rollouts."""
+"""Endings of the files that a folder is searched for. A file that is given itself may have any name."""
 
 _SNIFFED_BYTES = 64 * 1024
 _OTHER_FORMATS = {
@@ -37,14 +35,17 @@ class LogFiles:
     """The path as given."""
     paths: list[Path]
     run_folder: Path | None
-    """The folder of the run, where the path is one; its report belongs there."""
+    """The folder of the run, if the path is one; its report belongs there."""
 
 
 def find_files(source: str | Path) -> LogFiles:
     """The files that a path, folder or glob stands for, in the order of the numbers in their names.
 
+    Args:
+        source: a file, a folder of logs, the output folder of a run, or a glob.
+
     Raises:
-        DataFormatError: there are none.
+        DataFormatError: there are none, or a folder holds logs of several kinds.
     """
     path = Path(source)
     if path.is_file():
@@ -56,28 +57,29 @@ def find_files(source: str | Path) -> LogFiles:
     files = sorted((match for match in matches if match.is_file()), key=_natural)
     if not files:
         missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
-        raise DataFormatError(f"`path` needs a reward log: {missing} {source}. Give a file, a folder or a quoted glob.")
+        raise DataFormatError(
+            f"`source` needs a reward log: {missing} {source}. Give a file, a folder or a quoted glob."
+        )
     return LogFiles(str(source), files, None)
 
 
 def _files_of_folder(folder: Path) -> LogFiles:
-    for name in _LOG_FOLDERS:
+    for name in log_folders():
         files = _logs_in(folder / name)
         if files:
             return LogFiles(str(folder), files, folder)
     files = _logs_in(folder)
     if not files:
         raise DataFormatError(
-            f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in _LOG_FOLDERS)} and for files "
-            "ending in .parquet, .jsonl, .csv or .tsv. TRL writes one with log_completions=True, verl with "
-            "trainer.rollout_data_dir=FOLDER."
+            f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in log_folders())} and for files "
+            f"ending in .parquet, .jsonl, .csv or .tsv. Rollouts are logged by {ways_to_log()}."
         )
-    if folder.name in _LOG_FOLDERS:  # the folder inside the run's
+    if folder.name in log_folders():
         return LogFiles(str(folder), files, None)
     kinds = {_suffix(file) for file in files}
     if len(kinds) > 1:
         raise DataFormatError(
-            f"{folder} holds logs of several kinds ({', '.join(sorted(kinds))}). Name one with a glob: "
+            f"{folder} holds logs of several kinds ({', '.join(sorted(kinds))}). Choose one with a glob: "
             f"'{folder}/*{sorted(kinds)[0]}'."
         )
     return LogFiles(str(folder), files, None)
@@ -101,7 +103,7 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def open_table(path: Path) -> Table:
-    """The table in a file, whatever the file is called.
+    """The table in a file, whatever its name.
 
     Raises:
         DataFormatError: the file is empty, cut off or of no known kind.

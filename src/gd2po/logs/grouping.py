@@ -1,7 +1,7 @@
-"""From rows in the order of a file to whole groups, step by step, holding no more than a step where steps are in order.
+"""From rows in the order of a log to whole groups, step by step, with one chunk in memory where steps are in order.
 
-A step is complete when another begins. Should it come back later, the file is not in order, and the caller reads it
-again with `in_order=False`: then all numbers (never the texts) are held and sorted.
+A step is complete when another begins. If it returns later, the log is not in order, and the caller reads it again with
+`in_order=False`: then all numbers (never the texts) are held and sorted.
 """
 
 from __future__ import annotations
@@ -14,30 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gd2po.errors import DataFormatError
-from gd2po.logs.layout import GroupRule
+from gd2po.logs.dialects.base import Groups
+from gd2po.report.wording import counted
 
 CHUNK_ROLLOUTS = 65_536
-"""Rollouts that are analysed together: whole steps until there are as many."""
+"""Rollouts of a chunk: whole steps are added until there are as many."""
 
 LARGEST_STEP = 262_144
-"""A step with more rollouts is no training batch any more; it is analysed in pieces of about that size."""
+"""A step with more rollouts is no training batch; it is cut into chunks of about that size."""
 
 
 class StepReturnsError(Exception):
-    """A step came back after another had begun."""
+    """A step returned after another had begun."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Numbers of N rollouts, K rewards."""
+    """The numbers of N rollouts with K rewards."""
 
     steps: NDArray[np.int64]
+    """(N,)"""
     keys: NDArray[np.int64]
-    """(N,) equal where the group column is."""
+    """(N,) equal where the group's column is."""
     rewards: NDArray[np.float32]
     """(N, K) NaN where a reward does not apply. float32 as in trainers, so that the core's rule for rounding fits."""
     lengths: NDArray[np.float64]
-    """(N,) NaN where unknown."""
+    """(N,) tokens of the completion; NaN where unknown."""
     places: NDArray[np.int64]
     """(N,) file and row, packed."""
 
@@ -50,7 +52,7 @@ class Rows:
 
     @staticmethod
     def join(parts: list[Rows]) -> Rows:
-        """One after the other."""
+        """The rows of all parts, one part after the other."""
         if len(parts) == 1:
             return parts[0]
         return Rows(
@@ -64,39 +66,65 @@ class Rows:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole groups, one after the other: rows sorted by step, then group."""
+    """Whole groups: N rows sorted by step, then group, in Q groups and M steps."""
 
     rows: Rows
     group_starts: NDArray[np.int64]
     """(Q,) first row of each group."""
     step_starts: NDArray[np.int64]
-    """(S,) first row of each step."""
+    """(M,) first row of each step."""
 
 
 class GroupAssembler:
-    """Turns rows into chunks of whole groups by one of the group rules."""
+    """Turns rows into chunks of whole groups.
 
-    def __init__(
-        self, rule: GroupRule, group_size: int | None, *, in_order: bool, same: Callable[[Rows, Rows], bool]
-    ) -> None:
-        self.rule, self.group_size, self.in_order, self.same = rule, group_size, in_order, same
+    Args:
+        groups: which rollouts of a step form a group.
+        in_order: False holds all rows and sorts them.
+        same: whether two steps hold the very same rollouts, which then count once; None where that cannot happen.
+    """
+
+    def __init__(self, groups: Groups, *, in_order: bool, same: Callable[[Rows, Rows], bool] | None) -> None:
+        self.rule, self.group_size, self.in_order, self.same = groups.rule, groups.size, in_order, same
         self.repeated_steps = 0
-        """Steps left out because they hold the very rollouts of the step before."""
+        """Steps that are excluded because they hold the very rollouts of the step before."""
         self.split_runs = 0
         """Runs of one prompt that were split into several groups."""
         self.odd_runs = 0
-        """Runs of one prompt that are no multiple of the group size."""
+        """Runs of one prompt whose length is not a multiple of the group size."""
         self._finished: set[int] = set()
         self._open: list[Rows] = []
         self._ready: list[Rows] = []
         self._ready_rows = 0
         self._previous: Rows | None = None
 
+    def notes(self) -> list[str]:
+        """How the groups were found and what was excluded, in sentences."""
+        notes = []
+        if self.rule == "runs" and self.group_size is not None:
+            notes.append(
+                f"Groups are consecutive rows of one prompt, {self.group_size} to a group as in the most common run "
+                "(`group_size` overrides this)."
+            )
+        if self.split_runs:
+            runs = counted(self.split_runs, "longer run of one prompt was", "longer runs of one prompt were")
+            notes.append(f"{runs} split into groups of that size.")
+        if self.odd_runs:
+            one, several = "run of one prompt is not a multiple", "runs of one prompt are not multiples"
+            notes.append(f"{counted(self.odd_runs, one, several)} of that size: each counts as one group.")
+        if self.repeated_steps:
+            one, several = "step repeats the rollouts of the step before and is", "steps repeat those before and are"
+            notes.append(
+                f"{counted(self.repeated_steps, one, several)} excluded: a generation batch is logged at every step "
+                "that trains on it."
+            )
+        return notes
+
     def add(self, rows: Rows) -> Iterator[Chunk]:
-        """Take rows in the order of the log; chunks come out as they fill.
+        """Add rows in the order of the log; chunks come out as they fill.
 
         Raises:
-            StepReturnsError: a step came back, and the rows were said to be in order.
+            StepReturnsError: a step returned, and the rows were said to be in order.
         """
         if not len(rows):
             return
@@ -115,7 +143,7 @@ class GroupAssembler:
             self._open.append(rows.take(slice(begin, end)))
 
     def finish(self) -> Iterator[Chunk]:
-        """The chunks of all rows that are left."""
+        """The chunks of the remaining rows."""
         if self.in_order:
             if self._open:
                 self._finish_step()
@@ -130,8 +158,7 @@ class GroupAssembler:
         rows = Rows.join(self._open)
         self._open = []
         self._finished.add(int(rows.steps[0]))
-        # TRL logs a generation batch again at every step that trains on it.
-        if self.rule == "runs" and self._previous is not None and self.same(self._previous, rows):
+        if self.same is not None and self._previous is not None and self.same(self._previous, rows):
             self.repeated_steps += 1
             return
         self._previous = rows
@@ -171,13 +198,13 @@ class GroupAssembler:
         if len(uneven):
             step, count = int(rows.steps[step_starts[uneven[0]]]), int(counts[uneven[0]])
             raise DataFormatError(
-                f"`group_size` must divide the rollouts of every step: step {step} has {count}, which is no multiple "
-                f"of {size}."
+                f"`group_size` must divide the number of rollouts in every step: got {size}, and step {step} has "
+                f"{count} rollouts."
             )
         return np.arange(0, len(rows), size)
 
     def _split_runs(self, run_starts: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
-        """Starts of the groups in runs of one prompt: a run of two or three group sizes is as many groups."""
+        """First rows of the groups in runs of one prompt: a run of two or three group sizes is as many groups."""
         lengths = np.diff(np.append(run_starts, num_rows))
         if self.group_size is None:
             self.group_size = common_run_length(lengths)
@@ -197,7 +224,7 @@ class GroupAssembler:
             return
         cuts = [0]
         for target in range(LARGEST_STEP, total, LARGEST_STEP):
-            # Cut between steps where one ends near by, else between groups.
+            # Cut between steps where one ends nearby, else between groups.
             for starts in (chunk.step_starts, chunk.group_starts):
                 cut = int(starts[np.searchsorted(starts, target, side="right") - 1])
                 if cut > cuts[-1]:

@@ -1,37 +1,46 @@
-"""A reward log: the rollouts of a run, whatever wrote them, as chunks of whole groups.
+"""A reward log: the rollouts of a run, whatever wrote them, in chunks of whole groups.
 
-Only numbers are read. The texts of the few rollouts that a report shows are fetched afterwards, by their places.
+Only numbers are read. The texts of the few rollouts that a report shows are fetched afterwards by their places.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gd2po.errors import DataFormatError, InvalidInputError
+from gd2po.errors import DataFormatError
 from gd2po.logs.cells import as_text, to_strings
+from gd2po.logs.choices import ColumnChoices
 from gd2po.logs.files import LogFiles, find_files, open_table
 from gd2po.logs.grouping import Chunk, GroupAssembler, Rows
-from gd2po.logs.layout import ColumnChoices, Layout, choose_layout
+from gd2po.logs.layout import Layout, choose_layout
+from gd2po.logs.names import REWARD_PREFIXES
 from gd2po.logs.rows import ROW_BITS, ROW_MASK, RowReader, pack_places
+from gd2po.logs.run_settings import FoundSettings, StepRange, find_run_settings
 from gd2po.logs.tables.table import BadRows, Table
+from gd2po.report.wording import counted
+
+_ONE_BY_ONE = "Read logs with different rewards one by one, or name the rewards that they share with `rewards`."
 
 
 class RewardLog:
     r"""The rollouts of one run.
 
     Args:
-        source: a file, a folder or a glob: what TRL, verl or gd2po wrote, or a plain table as in docs/reward-logs.md.
-        choices: columns that are not to be guessed.
+        source: a file, a folder or a glob: what gd2po, TRL or verl wrote, or a plain table as in docs/reward-logs.md.
+        choices: columns that are not guessed.
         step_range: first and last step to read, both included; None for an open end.
-        skip_bad_rows: count malformed rows and unreadable files instead of raising.
+        skip_bad_rows: skip and count malformed rows and unreadable files instead of raising an error.
 
     Raises:
-        DataFormatError: nothing to read, or columns that are missing or not to be told apart.
+        DataFormatError: there is nothing to read, a named column is missing, or no column looks like a reward or a
+            group.
 
     Example:
         >>> import tempfile
@@ -49,13 +58,11 @@ class RewardLog:
         source: str | Path,
         choices: ColumnChoices | None = None,
         *,
-        step_range: tuple[int | None, int | None] = (None, None),
+        step_range: StepRange = (None, None),
         skip_bad_rows: bool = False,
     ) -> None:
         self.files: LogFiles = find_files(source)
         self.choices = choices or ColumnChoices()
-        if self.choices.group_size is not None and self.choices.group_size < 1:
-            raise InvalidInputError(f"`group_size` must be at least 1: got {self.choices.group_size}.")
         self.step_range = step_range
         self.skip_bad_rows = skip_bad_rows
         self.unreadable: list[str] = []
@@ -65,17 +72,17 @@ class RewardLog:
         self._reset()
 
     def chunks(self, *, in_order: bool = True, progress: Callable[[int], None] | None = None) -> Iterator[Chunk]:
-        """Whole groups, by steps. `progress` is told how many rollouts have been read.
+        """Whole groups, by steps.
+
+        Args:
+            in_order: False sorts the rows by step, with the numbers of all rollouts in memory.
+            progress: called with the number of rollouts read so far.
 
         Raises:
-            StepReturnsError: a step came back later in the log; ask again with in_order=False.
-            DataFormatError: a malformed row, or a file without the columns of the others.
+            StepReturnsError: a step returned later in the log; ask again with in_order=False.
+            DataFormatError: a malformed row, or a file without the columns of the first.
         """
-        self._reset()
-        layout = self.layout
-        self._assembler = GroupAssembler(
-            layout.group_rule, layout.group_size, in_order=in_order, same=self._same_rollouts
-        )
+        self._reset(in_order)
         seen = 0
         for index in range(len(self.files.paths)):
             for rows in self._rows_of_file(index):
@@ -86,7 +93,7 @@ class RewardLog:
         yield from self._assembler.finish()
 
     def texts(self, places: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
-        """Prompt and completion of the rollouts at the given places; None where the log has none."""
+        """Prompt and completion of the rollouts at the given places, by place; None where the log has none."""
         found: dict[int, tuple[str | None, str | None]] = {}
         columns = [name for name in (self.layout.prompt, self.layout.completion) if name is not None]
         wanted = np.unique(np.asarray(places, dtype=np.int64))
@@ -98,53 +105,52 @@ class RewardLog:
         return found
 
     def place(self, place: int) -> str:
-        """Where a rollout stands, for people."""
+        """Where a rollout is, for people: `log.csv line 17`."""
         return self._table(place >> ROW_BITS).place(place & ROW_MASK)
 
     def notes(self) -> list[str]:
-        """What was recognised, guessed, left out and skipped, in sentences."""
-        notes = [*self.layout.reasons, *self._table_notes]
-        assembler = self._assembler
-        if self.layout.group_rule == "runs" and assembler.group_size is not None:
-            notes.append(
-                f"Groups are guessed: consecutive rows of one prompt, {assembler.group_size} to a group (the most "
-                "common run; --group-size says it otherwise)."
-            )
-        if assembler.split_runs:
-            notes.append(f"{assembler.split_runs:,} longer runs of one prompt were split into groups of that size.")
-        if assembler.odd_runs:
-            notes.append(
-                f"{assembler.odd_runs:,} runs of one prompt are no multiple of it and count as one group each."
-            )
-        if assembler.repeated_steps:
-            notes.append(
-                f"{assembler.repeated_steps:,} steps repeat the rollouts of the step before (a generation batch that "
-                "was trained on for several steps) and were left out."
-            )
+        """What was recognised, guessed, excluded and skipped, in sentences; complete once the chunks have been read."""
+        notes = [*self.layout.reasons, *self._table_notes, *self._assembler.notes(), *self._found_settings.notes]
         if self._blank:
-            notes.append(f"{self._blank:,} empty rows were left out.")
+            notes.append(f"{counted(self._blank, 'empty row was', 'empty rows were')} excluded.")
         if self.bad_rows.count:
             shown = "; ".join(self.bad_rows.examples)
-            notes.append(f"{self.bad_rows.count:,} malformed rows were skipped: {shown}{self._and_more()}.")
+            rows = counted(self.bad_rows.count, "malformed row was", "malformed rows were")
+            notes.append(f"{rows} skipped: {shown}{self._and_more()}.")
         if self.unreadable:
-            count = len(self.unreadable)
-            notes.append(f"{count:,} unreadable files were left out, from the damage on: {self.unreadable[0]}")
+            files = counted(len(self.unreadable), "unreadable file was", "unreadable files were")
+            notes.append(f"{files} skipped, from the damage on: {self.unreadable[0]}")
         return notes
+
+    @property
+    def run_settings(self) -> dict[str, Any] | None:
+        """How the run was made, as its rollout log says (see `RolloutLog`); None where no file of the log says it.
+
+        Where the files disagree, the newest step's count and `notes` says at which steps they changed.
+        """
+        return self._found_settings.settings
+
+    @cached_property
+    def _found_settings(self) -> FoundSettings:
+        return find_run_settings(self.files.paths, self.layout.step, self.step_range)
 
     def _and_more(self) -> str:
         return "; ..." if self.bad_rows.count > len(self.bad_rows.examples) else ""
 
-    def _reset(self) -> None:
+    def _reset(self, in_order: bool = True) -> None:
+        """Forget what an earlier reading counted."""
         self.bad_rows = BadRows(self.skip_bad_rows)
         self.bad_rows.labels = self._labels()
         self._blank = 0
         layout = self.layout
-        self._assembler = GroupAssembler(layout.group_rule, layout.group_size, in_order=True, same=self._same_rollouts)
+        same = self._same_rollouts if layout.dialect.repeats_batches else None
+        self._assembler = GroupAssembler(layout.groups, in_order=in_order, same=same)
 
     def _labels(self) -> dict[str, str]:
+        """The columns that every row must have, and what messages call them."""
         layout = self.layout
         labels = {
-            name: f"the {role} {name!r}" for role, name in (("step", layout.step), ("group", layout.group)) if name
+            name: f"the {part} {name!r}" for part, name in (("step", layout.step), ("group", layout.group)) if name
         }
         return labels | {name: f"reward {name!r}" for name in layout.reward_columns}
 
@@ -220,19 +226,17 @@ class RewardLog:
         for name, label in self.bad_rows.labels.items():
             if name not in table.names:
                 raise DataFormatError(
-                    f"{table.path} has no {label.removeprefix('the ')}, which {self._first_path} has. Logs with "
-                    "different rewards are diagnosed one by one, or by what they share with --rewards. Its columns "
-                    f"are: {', '.join(table.names)}."
+                    f"{table.path} has no {label.removeprefix('the ')}, which {self._first_path} has. {_ONE_BY_ONE} "
+                    f"Its columns are: {', '.join(table.names)}."
                 )
-        new = [name for name in table.names if name not in self._columns and name.startswith(("reward/", "rewards/"))]
+        new = [name for name in table.names if name not in self._columns and name.startswith(REWARD_PREFIXES)]
         if new and self.choices.rewards is None:
             raise DataFormatError(
-                f"{table.path} has the reward {new[0]!r}, which {self._first_path} lacks. Logs with different rewards "
-                "are diagnosed one by one, or by what they share with --rewards."
+                f"{table.path} has the reward {new[0]!r}, which {self._first_path} lacks. {_ONE_BY_ONE}"
             )
 
     def _same_rollouts(self, one: Rows, other: Rows) -> bool:
-        """Whether two steps of a TRL log hold the very same rollouts: rewards first, texts where those are equal."""
+        """True where two steps hold the very same rollouts: rewards are compared first, then texts."""
         if len(one) != len(other) or not np.array_equal(one.rewards, other.rewards, equal_nan=True):
             return False
         places = [rows.places.tolist() for rows in (one, other)]
@@ -246,7 +250,7 @@ class RewardLog:
         table = open_table(self.files.paths[index])
         present = [name for name in columns if name in table.names]
         again = BadRows(skip=True)
-        again.labels = self.bad_rows.labels  # so that the rows count as they did when the numbers were read
+        again.labels = self.bad_rows.labels  # so that rows have the same numbers as before
         required = [name for name in self.bad_rows.labels if name in table.names]
         for first_row, batch in table.batches(list(dict.fromkeys([*required, *present])), again):
             inside = rows[(rows >= first_row) & (rows < first_row + batch.num_rows)] - first_row

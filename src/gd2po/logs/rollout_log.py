@@ -1,8 +1,7 @@
-"""The rollout log: what every rollout was rewarded with and what became of it, one Parquet file per step."""
+"""The rollout log: the rewards of every rollout and what the advantages made of them, one Parquet file per batch."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,12 +13,10 @@ from torch import Tensor
 
 from gd2po.core import AdvantageResult
 from gd2po.errors import RunFolderError
-from gd2po.report.documents import plain
+from gd2po.logs import run_settings as settings_of_run
+from gd2po.logs.dialects.gd2po import FOLDER
+from gd2po.logs.names import REWARD_PREFIX
 from gd2po.runs.files import write_with
-
-FOLDER = "rollouts"
-RUN_KEY = "gd2po.run"
-"""Key in the metadata of every file: how the run is made, as JSON."""
 
 _STEP_FILE = re.compile(r"step_(\d+)(?:_\d+)?\.parquet")
 
@@ -30,17 +27,37 @@ class RolloutLog:
     Columns: `step`, `group` (unique within the file), `prompt`, `completion`, a column `reward/<name>` per reward (null
     where it does not apply), `advantage`, `kept`, `conflict`, `snr`, `keep_ratio`, `completion_tokens`.
 
-    A resumed run writes its steps again, so whatever an interrupted run had logged from there on is removed before the
-    first write: the log holds every step once.
+    A resumed run writes its steps again. Before its first write it removes what the interrupted run had logged from
+    that step on, so the log holds every step once.
 
     Args:
         run_folder: the output folder of the run.
-        run: how the run is made, plain values that travel with every file; None if that is not known.
+        run_settings: how the run is made, e.g. its method and reward weights; stored as JSON under `gd2po.run` in the
+            schema metadata of every file, where `RewardLog.run_settings` finds it. Plain values only: text, finite
+            numbers, booleans, None, and lists and mappings of them.
+
+    Raises:
+        InvalidInputError: `run_settings` holds something that JSON cannot, or more than 1 MiB.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from gd2po import gdpo_advantages
+        >>> from gd2po.diagnosis import RewardLog
+        >>> rewards, group_ids = torch.tensor([[1.0, 0.2], [0.0, 0.7]]), torch.tensor([0, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = RolloutLog(folder, {"method": "gdpo"}).write(
+        ...         1, reward_names=["correct", "brief"], group_ids=group_ids, prompts=["Hi."] * 2,
+        ...         completions=["Hello.", "Hi."], rewards=rewards, result=gdpo_advantages(rewards, group_ids),
+        ...         token_counts=torch.tensor([2, 2]),
+        ...     )
+        ...     path.name, RewardLog(folder).run_settings
+        ('step_000001.parquet', {'method': 'gdpo'})
     """
 
-    def __init__(self, run_folder: str | Path, run: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, run_folder: str | Path, run_settings: Mapping[str, Any] | None = None) -> None:
         self._folder = Path(run_folder) / FOLDER
-        self._metadata = {} if run is None else {RUN_KEY: json.dumps(plain(run), ensure_ascii=False)}
+        self._metadata = None if run_settings is None else {settings_of_run.KEY: settings_of_run.to_json(run_settings)}
         self._started = False
 
     def write(
@@ -55,20 +72,20 @@ class RolloutLog:
         result: AdvantageResult,
         token_counts: Tensor,
     ) -> Path:
-        """Write the rollouts of one batch, N of them, and return the file.
+        """Write the N rollouts of one batch and return the file.
 
         Args:
-            step: the optimizer step they are for, from 1.
+            step: the optimizer step that trains on them, from 1.
             reward_names: K names.
             group_ids: (N,) integers.
             prompts: N texts or message lists.
             completions: N texts or message lists.
             rewards: (N, K); NaN where a reward does not apply.
             result: their advantages.
-            token_counts: (N,) completion tokens.
+            token_counts: (N,) tokens of the completions.
 
         Raises:
-            RunFolderError: the folder holds the log of another run, and this one starts from the beginning.
+            RunFolderError: the folder holds the log of another run, and this run starts at step 1.
         """
         self._start(step)
         columns: dict[str, Any] = {
@@ -78,7 +95,7 @@ class RolloutLog:
             "completion": [as_text(completion) for completion in completions],
         }
         for name, scores in zip(reward_names, rewards.cpu().T, strict=True):
-            columns[f"reward/{name}"] = pa.array(scores.numpy(), from_pandas=True)  # NaN becomes null
+            columns[f"{REWARD_PREFIX}{name}"] = pa.array(scores.numpy(), from_pandas=True)  # NaN becomes null
         columns |= {
             "advantage": result.advantages.cpu().numpy(),
             "kept": result.keep_mask.cpu().numpy(),
@@ -87,11 +104,11 @@ class RolloutLog:
             "keep_ratio": result.keep_ratio.cpu().numpy(),
             "completion_tokens": token_counts.cpu().numpy(),
         }
-        path = self._free_path(step)
-        return write_with(path, lambda draft: pq.write_table(pa.table(columns, metadata=self._metadata), draft))
+        table = pa.table(columns).replace_schema_metadata(self._metadata)
+        return write_with(self._free_path(step), lambda draft: pq.write_table(table, draft))
 
     def _start(self, step: int) -> None:
-        """On the first write: make the folder, and remove what a resumed run is about to write again."""
+        """On the first write, make the folder and remove what a resumed run is about to write again."""
         if self._started:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +124,7 @@ class RolloutLog:
         self._started = True
 
     def _free_path(self, step: int) -> Path:
-        """A step may generate more than one batch (`steps_per_generation` below the gradient accumulation)."""
+        """A new file of the step, which may have several batches (`steps_per_generation` below gradient accumulation)."""
         path = self._folder / f"step_{step:06d}.parquet"
         batch = 1
         while path.exists():
@@ -117,7 +134,7 @@ class RolloutLog:
 
 
 def as_text(value: Any) -> str:
-    """A prompt or completion as readable text: messages as `role: content`, a single assistant message as it is."""
+    """A prompt or completion as readable text: messages as `role: content`, a single assistant message as its content."""
     if isinstance(value, str):
         return value
     if len(value) == 1 and value[0].get("role") == "assistant":

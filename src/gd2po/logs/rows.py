@@ -1,4 +1,4 @@
-"""From the cells of a batch to the numbers of its rollouts; what cannot be a rollout is named by its place."""
+"""From the cells of a batch to the numbers of its rollouts. A row that cannot be a rollout is named by its place."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from gd2po.logs.layout import Layout
 from gd2po.logs.tables.table import SHOWN_EXAMPLES, BadRows, Table
 
 ROW_BITS = 40
-"""A place is a file's number and a row's, packed into one integer: the row in so many lower bits."""
+"""A place is the number of a file and of a row, packed into one integer: the row in this many lower bits."""
 
 ROW_MASK = (1 << ROW_BITS) - 1
 
-_UID_SUFFIX = r"_\d+_\d+$"
-_WHOLE_STEPS_PER_FILE = ("gd2po", "trl", "verl")
 _LONGEST_CELL = 60
 
 
 def pack_places(file: int, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Places of rows of one file."""
+    """The places of rows of one file."""
     return (np.int64(file) << ROW_BITS) | rows
 
 
 class RowReader:
-    """Reads the batches of one file by a layout."""
+    """Reads the batches of one file by a layout.
+
+    Args:
+        table: the file.
+        file: its number in the log, from 0.
+        layout: which column plays which part.
+        step_range: first and last step, both included; None for an open end.
+        bad_rows: what to do with malformed rows.
+    """
 
     def __init__(
         self,
@@ -40,10 +46,10 @@ class RowReader:
     ) -> None:
         self.table, self.file, self.layout, self.step_range, self.bad_rows = table, file, layout, step_range, bad_rows
         self.blank = 0
-        """Rows in which nothing is given, as spreadsheets leave them."""
+        """Rows that hold nothing, as spreadsheets leave them."""
 
     def read(self, batch: pa.RecordBatch, first_row: int) -> Rows:
-        """The rollouts of a batch.
+        """The rollouts of a batch whose first row has the number `first_row` in the file.
 
         Raises:
             DataFormatError: a malformed row, unless bad rows are skipped.
@@ -79,7 +85,7 @@ class RowReader:
         whole = np.where(keep, np.nan_to_num(steps.values), 0).astype(np.int64)
         first, last = self.step_range
         keep &= (first is None or whole >= first) & (last is None or whole <= last)
-        if layout.format in _WHOLE_STEPS_PER_FILE:  # no group spans files, so equal ids in two files are two groups
+        if layout.dialect.whole_groups_per_file:  # so equal ids in two files are two groups
             keys = keys ^ np.int64((self.file * 0x9E3779B97F4A7C15) % (1 << 63))
         lengths = np.full(size, np.nan)
         if layout.length in cells:
@@ -92,12 +98,12 @@ class RowReader:
         return to_numbers(cells, decimal_comma=self.table.decimal_comma)
 
     def _keys(self, cells: dict[str, pa.Array], size: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """An integer per rollout that is equal inside a group, and which rollouts have none."""
+        """(N,) integers that are equal inside a group, and (N,) True for rollouts that have none."""
         if self.layout.group is None:
             return np.zeros(size, dtype=np.int64), np.ones(size, dtype=bool)
         column = cells[self.layout.group]
-        if self.layout.group_rule == "uid":
-            column = pc.replace_substring_regex(as_text(column), _UID_SUFFIX, "")
+        if self.layout.groups.id_suffix is not None:
+            column = pc.replace_substring_regex(as_text(column), self.layout.groups.id_suffix, "")
         keys, missing = to_keys(column)
         if pa.types.is_string(column.type):
             missing = missing | np.asarray(pc.fill_null(pc.equal(column, ""), True).to_numpy(zero_copy_only=False))
@@ -117,7 +123,7 @@ class RowReader:
     def _drop(
         self, wrong: NDArray[np.bool_], keep: NDArray[np.bool_], first_row: int, cells: pa.Array, needs: str
     ) -> None:
-        """Hand the wrong rows that are still in to `bad_rows`, and take them out."""
+        """Report the wrong rows among those kept to `bad_rows`, and drop them."""
         rows = np.flatnonzero(wrong & keep)
         for count, row in enumerate(rows.tolist()):
             if self.bad_rows.skip and len(self.bad_rows.examples) >= SHOWN_EXAMPLES:
@@ -128,7 +134,7 @@ class RowReader:
 
 
 def _shown(cells: pa.Array, row: int) -> str:
-    """A cell as it goes into a message."""
+    """A cell as a message shows it."""
     cell = cells.slice(row, 1)
     text = repr(to_strings(cell)[0] if pa.types.is_string(cell.type) else cell[0].as_py())
     return text if len(text) <= _LONGEST_CELL else text[: _LONGEST_CELL - 3] + "..."

@@ -67,6 +67,16 @@ def with_interval(interval: Interval, form: str = "percent") -> str:
     return f"{write(interval.value)} [{write(interval.low)}, {write(interval.high)}]"
 
 
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """A count and its noun, in the singular or plural.
+
+    Example:
+        >>> counted(1, "row"), counted(2000, "row"), counted(2, "batch", "batches")
+        ('1 row', '2,000 rows', '2 batches')
+    """
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
 def join(items: Sequence[str], most: int = 3) -> str:
     """A list in a sentence.
 

@@ -99,7 +99,7 @@ def _no_signal(evidence: Evidence) -> tuple[VerdictKind, str, list[Finding]]:
     if source.single_rollout_groups == source.groups:
         headline = "No group has two rollouts: there is nothing to compare."
         text = f"Each of the {source.groups:,} groups holds one rollout, so every advantage is 0."
-        advice = "If the log has several completions per prompt, say what groups them with --group or --group-size."
+        advice = "If the log has several completions per prompt, say what groups them with `group` or `group_size`."
     else:
         headline = "No reward tells any rollout from another: there is nothing to learn from."
         text = f"In all {source.groups:,} groups every reward is the same for all rollouts, so every advantage is 0."

@@ -194,7 +194,7 @@ def _same_information(evidence: Evidence) -> Iterator[Finding]:
         text = (
             f"{evidence.pair(index)} carry the same information: in-group correlation {signed(correlation[0, index])}."
         )
-        advice = "If one is a flag or a total of the other, leave it out with --rewards."
+        advice = "If one is a flag or a total of the other, leave it out with `rewards`."
         sure = evidence.estimates.sureness(np.abs(correlation[:, index]) >= SAME_INFORMATION)
         numbers = evidence.pair_numbers([index])
         yield Finding("same_information", "watch", "One reward twice", text, advice, sure, numbers)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from gd2po.errors import DataFormatError
-from gd2po.logs.tables.table import HEAD_ROWS, BadRows
+from gd2po.logs.tables.table import HEAD_ROWS, SHOWN_EXAMPLES, BadRows
 
 BLOCK_BYTES = 8 * 1024 * 1024
 """Bytes that are parsed at a time; a row must fit."""
@@ -34,8 +34,7 @@ class CsvTable:
         self.path = path
         self.notes: list[str] = []
         self._encoding = self._sniff_encoding()
-        header_lines = self._sniff_delimiter()
-        self._skipped_lines, self._delimiter, self.names = header_lines
+        self._skipped_lines, self._delimiter, self.names = self._sniff_header()
         self._head = self._read_head()
         self.decimal_comma = self._sniff_decimal_comma()
 
@@ -101,18 +100,18 @@ class CsvTable:
             raise
 
     def _report(self, row: Any, index: int, bad_rows: BadRows) -> None:
-        """Hand a row with the wrong number of cells on, with its line as long as examples are wanted."""
-        if bad_rows.skip and index >= 3:
+        """Report a row with the wrong number of cells, with its line while more examples are wanted."""
+        if bad_rows.skip and index >= SHOWN_EXAMPLES:
             bad_rows.add_many(1)
             return
         lines = (line for line, cells in self._records(well_formed=False) if len(cells) != len(self.names))
-        # Where quotes are broken, Arrow and Python may not agree on what the rows are.
+        # Where quotes are broken, Arrow and Python may disagree on the rows.
         line = next((line for count, line in enumerate(lines) if count == index), None)
         place = f"{self.path} line {line}" if line else str(self.path)
         bad_rows.add(place, f"expected {row.expected_columns} cells as in the header, got {row.actual_columns}")
 
     def _records(self, *, well_formed: bool) -> Iterator[tuple[int, list[str]]]:
-        """Line of the start and cells of each record, the slow way; only to name a place."""
+        """First line and cells of each record. Slow; for the head and to name a place."""
         limit = csv.field_size_limit(sys.maxsize)
         try:
             with self._text() as text:
@@ -139,22 +138,22 @@ class CsvTable:
         try:
             codecs.getincrementaldecoder("utf-8")().decode(start)
         except UnicodeDecodeError:
-            self.notes.append("The file is not UTF-8; read as Windows-1252, as spreadsheets write it.")
+            self.notes.append("The file is not UTF-8 and is read as Windows-1252, which spreadsheets write.")
             return "cp1252"
         return "utf-8"
 
-    def _sniff_delimiter(self) -> tuple[int, str, list[str]]:
-        """Lines before the rows, the delimiter, and the columns."""
+    def _sniff_header(self) -> tuple[int, str, list[str]]:
+        """The number of lines before the rows, the delimiter and the columns."""
         with self._text() as text:
             line, skipped = text.readline(), 1
             delimiter = ""
-            if line.lower().startswith("sep=") and len(line.strip()) == 5:  # what Excel calls a hint to itself
+            if line.lower().startswith("sep=") and len(line.strip()) == 5:  # Excel's hint to itself
                 delimiter = line.strip()[4]
                 line, skipped = text.readline(), 2
         outside_quotes = re.sub(r'"[^"]*"', "", line)
         delimiter = delimiter or max(_DELIMITERS, key=outside_quotes.count)
         names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter), [])]
-        # Spreadsheets leave empty columns at the right: the reader wants names for them, and they are never asked for.
+        # Spreadsheets leave empty columns at the right. Arrow wants names for them; nobody ever asks for these columns.
         names = [name or f"(unnamed column {number})" for number, name in enumerate(names, 1)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:

@@ -1,7 +1,7 @@
 """Rows of a JSONL file: one object per line.
 
-Arrow parses block by block. A block that it cannot parse, or in which a value is absent, is read again line by line,
-which knows the line to name.
+Arrow parses block by block. A block that it cannot parse, or in which a value is absent, is read again line by line, so
+that an error names the line.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class JsonlTable:
         return f"{self.path} row {row + 1}"
 
     def _blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Whole lines in blocks, each with the number of its first line, from 1."""
+        """Blocks of whole lines, each with the number of its first line, from 1."""
         line_number, rest = 1, b""
         with pa.input_stream(str(self.path), compression="detect") as stream:
             while True:
@@ -89,7 +89,7 @@ class JsonlTable:
                     return
 
     def _read_head(self) -> list[dict[str, Any]]:
-        """The first objects. Lines that are none are left for `batches` to complain about."""
+        """The first objects. `batches` complains about lines that hold none."""
         rows = []
         lines = (line for _, block in self._blocks() for line in block.split(b"\n") if line.strip())
         for line in itertools.islice(lines, HEAD_ROWS):
@@ -102,7 +102,7 @@ class JsonlTable:
         return rows
 
     def _guess_type(self, name: str) -> None:
-        """Note Arrow's type for a column by its head, or that values of several types make it a job for Python."""
+        """Note the Arrow type of a column by its head, or that values of several types need the slow parser."""
         types = {type(row[name]) for row in self._head if row.get(name) is not None}
         if types == {int, float}:
             self._types[name] = pa.float64()
@@ -145,7 +145,7 @@ class JsonlTable:
         return pa.RecordBatch.from_arrays([plain(table.column(name)) for name in columns], names=list(columns))
 
     def _parse_slow(self, block: bytes, first_line: int, columns: Sequence[str], bad_rows: BadRows) -> pa.RecordBatch:
-        """The columns line by line; malformed lines go to `bad_rows`."""
+        """The columns line by line; malformed lines are reported to `bad_rows`."""
         values: dict[str, list[Any]] = {name: [] for name in columns}
         for line_number, line in enumerate(block.split(b"\n"), first_line):
             if not line.strip():
@@ -176,7 +176,7 @@ class JsonlTable:
 
 
 def _array(values: list[Any]) -> pa.Array:
-    """Python values as an Arrow array; as JSON text where their types do not go together."""
+    """Python values as an Arrow array, or as JSON text where their types do not mix."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -188,7 +188,7 @@ def _array(values: list[Any]) -> pa.Array:
 
 
 def check_jsonl(path: Path, start: bytes) -> None:
-    """Raise for JSON that is not JSONL, telling how to make it so.
+    """Raise for JSON that is not JSONL, and say how to convert it.
 
     Raises:
         DataFormatError: a JSON array, or one object spread over many lines.

@@ -1,7 +1,7 @@
-"""Tables on disk: what the readers of Parquet, CSV and JSONL have in common, and the one for Parquet.
+"""Tables on disk: what the readers of Parquet, CSV and JSONL share, and the reader of Parquet.
 
-A table gives its column names, a head to guess from, and its rows batch by batch with the columns asked for. Nothing
-here knows what a column means.
+A table gives its column names, a head to guess from, and the requested columns batch by batch. Nothing here knows what
+a column means.
 """
 
 from __future__ import annotations
@@ -19,26 +19,30 @@ HEAD_ROWS = 4096
 """Rows that recognition and guesses look at."""
 
 BATCH_ROWS = 65_536
-"""Rows that a reader of Parquet hands over at a time."""
+"""Rows of a Parquet file that are read at a time."""
 
 SHOWN_EXAMPLES = 3
 """Bad rows that are named one by one where they are skipped."""
 
-_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+PARQUET_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for a Parquet file that is damaged somewhere."""
 
-SKIP_HINT = "Mend it, or count and leave out such rows with --skip-bad-rows."
+SKIP_HINT = "Correct it, or skip and count such rows with `skip_bad_rows`."
 
 
 class BadRows:
-    """What to do with a malformed row: raise with its place, or count it and go on."""
+    """What to do with a malformed row: raise an error with its place, or skip and count it.
+
+    Args:
+        skip: True skips.
+    """
 
     def __init__(self, skip: bool = False) -> None:
         self.skip = skip
         self.count = 0
         self.examples: list[str] = []
         self.labels: dict[str, str] = {}
-        """Columns that every row must have, and how messages call them, e.g. `reward 'format'`."""
+        """Columns that every row must have, and what messages call them, e.g. `reward 'format'`."""
 
     def add(self, place: str, problem: str, hint: str = SKIP_HINT) -> None:
         """Note one malformed row.
@@ -53,11 +57,11 @@ class BadRows:
             self.examples.append(f"{place}: {problem}")
 
     def label(self, column: str) -> str:
-        """How to call a column."""
+        """What messages call a column."""
         return self.labels.get(column, repr(column))
 
     def add_many(self, count: int) -> None:
-        """Note malformed rows beyond the examples without naming their places."""
+        """Count malformed rows beyond the examples without naming their places."""
         self.count += count
 
 
@@ -68,18 +72,18 @@ class Table(Protocol):
     names: list[str]
     """Columns, in the file's order."""
     notes: list[str]
-    """What was assumed to read it, in sentences."""
+    """What was assumed in order to read it, in sentences."""
     decimal_comma: bool
     """Numbers in text have a comma where others have a point."""
 
     def head(self) -> pa.Table:
-        """Up to `HEAD_ROWS` first rows, all columns; text where the file has no types of its own."""
+        """Up to `HEAD_ROWS` first rows with all columns, as text where the file has no types of its own."""
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
-        """The columns batch by batch, each with the number of its first row, which counts well-formed rows from 0."""
+        """The columns batch by batch, each with the number of its first row; well-formed rows count from 0."""
 
     def place(self, row: int) -> str:
-        """Where a row stands, for people: `log.csv line 17`."""
+        """Where a row is, for people: `log.csv line 17`."""
 
 
 class ParquetTable:
@@ -92,7 +96,7 @@ class ParquetTable:
         self.notes: list[str] = []
         try:
             self._schema = pq.read_schema(path)
-        except _DAMAGE as error:
+        except PARQUET_DAMAGE as error:
             raise _unreadable(path, error) from error
         self.names: list[str] = list(self._schema.names)
 
@@ -103,7 +107,7 @@ class ParquetTable:
                 for batch in file.iter_batches(batch_size=HEAD_ROWS):
                     return pa.Table.from_batches([batch])
                 return file.schema_arrow.empty_table()
-        except _DAMAGE as error:
+        except PARQUET_DAMAGE as error:
             raise _unreadable(self.path, error) from error
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -116,7 +120,7 @@ class ParquetTable:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
                     yield first_row, batch
                     first_row += batch.num_rows
-        except _DAMAGE as error:
+        except PARQUET_DAMAGE as error:
             raise _unreadable(self.path, error) from error
 
     def place(self, row: int) -> str:
@@ -133,5 +137,5 @@ def _unreadable(path: Path, error: Exception) -> DataFormatError:
     reason = str(error).splitlines()[0].rstrip(".")
     return DataFormatError(
         f"{path} is not a complete Parquet file ({size:,} bytes; {reason}). It may be cut off, or still being written: "
-        "copy it again, or leave it out. --skip-bad-rows leaves out unreadable files and counts them."
+        "copy it again, or exclude it. `skip_bad_rows` skips unreadable files and counts them."
     )

@@ -1,0 +1,96 @@
+"""What a dialect is: everything that the readers know of one writer's logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+GroupRule = Literal["column", "runs", "blocks"]
+"""Equal values in a step, consecutive rows with equal values, or blocks of consecutive rows."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Which rollouts of a step answer the same prompt, and why.
+
+    Args:
+        rule: "column": those with the same value in `column`. "runs": consecutive rows with the same value in it, cut
+            where a run is several times the common length. "blocks": every `size` consecutive rows.
+        column: the column of the rules "column" and "runs".
+        size: rollouts per group. The rule "runs" finds it out where it is None.
+        id_suffix: a regular expression; what it matches at the end of a value is not part of the group's name.
+        reason: a sentence for people; empty where it can be said only once the rows have been read.
+    """
+
+    rule: GroupRule
+    column: str | None = None
+    size: int | None = None
+    id_suffix: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Rewards:
+    """The columns of the K rewards, in order, and why they were taken (a sentence for people)."""
+
+    columns: list[str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One writer's logs: how to recognise them and what need not be guessed.
+
+    A dialect says only what it knows. Whatever it leaves out is guessed from names and values, as in a plain table,
+    and columns that the user names always win.
+
+    Args:
+        name: one word, e.g. "trl".
+        title: what a report calls such a log, e.g. "TRL's completions table".
+        recognises: True for the set of columns of such a table.
+        step: the column of the training step. This column and the next four need not be there in every log.
+        group: the column that is equal for the rollouts of one group in a step.
+        prompt: the column of the prompt.
+        completion: the column of the completion.
+        length: the column of the completion's tokens.
+        not_rewards: columns of numbers that are never rewards.
+        find_groups: the groups by the first rows and the prompt's column; None where they tell nothing.
+        find_rewards: the rewards by the first rows, the prompt's column and the columns that may be rewards; None where
+            they tell nothing.
+        folders: subfolders of a run's output folder in which such logs lie.
+        how_to_log: who writes such a log and when, to end the sentence "Rollouts are logged by ...".
+        whole_groups_per_file: no group spans two files, so equal ids in two files are two groups.
+        repeats_batches: a step may hold the very rollouts of the step before; they count once.
+        scatters_groups: a group's rows need not be consecutive, so a group size says nothing.
+
+    Example:
+        >>> ours = Dialect(
+        ...     name="ours",
+        ...     title="our trainer's episodes",
+        ...     recognises=lambda columns: {"episode", "task_hash"} <= columns,
+        ...     step="episode",
+        ...     group="task_hash",
+        ... )
+        >>> ours.recognises({"episode", "task_hash", "correct", "brief"})
+        True
+    """
+
+    name: str
+    title: str
+    recognises: Callable[[set[str]], bool]
+    step: str | None = None
+    group: str | None = None
+    prompt: str | None = None
+    completion: str | None = None
+    length: str | None = None
+    not_rewards: frozenset[str] = frozenset()
+    find_groups: Callable[[pa.Table, str | None], Groups | None] | None = None
+    find_rewards: Callable[[pa.Table, str | None, Sequence[str]], Rewards | None] | None = None
+    folders: tuple[str, ...] = ()
+    how_to_log: str = ""
+    whole_groups_per_file: bool = False
+    repeats_batches: bool = False
+    scatters_groups: bool = False

@@ -1,0 +1,29 @@
+"""The rollout log of gd2po itself, which `gd2po.logs.rollout_log` writes."""
+
+from __future__ import annotations
+
+from gd2po.logs.dialects.base import Dialect
+from gd2po.logs.names import REWARD_PREFIX
+
+FOLDER = "rollouts"
+"""Subfolder of the run's folder."""
+
+
+def _recognises(columns: set[str]) -> bool:
+    return {"step", "group"} <= columns and any(name.startswith(REWARD_PREFIX) for name in columns)
+
+
+DIALECT = Dialect(
+    name="gd2po",
+    title="rollouts of `gd2po train` or GD2POTrainer",
+    recognises=_recognises,
+    step="step",
+    group="group",
+    prompt="prompt",
+    completion="completion",
+    length="completion_tokens",
+    folders=(FOLDER,),
+    how_to_log="gd2po train, GD2POTrainer with log_rollouts=True",
+    # A step with several generated batches has a file for each, and `group` is unique within a file only.
+    whole_groups_per_file=True,
+)
