@@ -57,9 +57,7 @@ def find_files(source: str | Path) -> LogFiles:
     files = sorted((match for match in matches if match.is_file()), key=_natural)
     if not files:
         missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
-        raise DataFormatError(
-            f"`source` needs a reward log: {missing} {source}. Give a file, a folder or a quoted glob."
-        )
+        raise DataFormatError(f"`source` needs a file, a folder or a quoted glob: {missing} {source}.")
     return LogFiles(str(source), files, None)
 
 

@@ -182,7 +182,7 @@ class _Chooser:
         for column in (self.by_plain_name[name] for name in usual if name in self.by_plain_name):
             keys, _ = to_keys(self.head.column(column))
             if len(np.unique(keys)) < len(keys):
-                return column
+                return str(column)
         return None
 
     def _choose_rewards(self) -> None:

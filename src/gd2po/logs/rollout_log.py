@@ -124,7 +124,7 @@ class RolloutLog:
         self._started = True
 
     def _free_path(self, step: int) -> Path:
-        """A new file of the step, which may have several batches (`steps_per_generation` below gradient accumulation)."""
+        """A new file of the step, which has several batches where `steps_per_generation` is below gradient accumulation."""
         path = self._folder / f"step_{step:06d}.parquet"
         batch = 1
         while path.exists():
@@ -134,7 +134,7 @@ class RolloutLog:
 
 
 def as_text(value: Any) -> str:
-    """A prompt or completion as readable text: messages as `role: content`, a single assistant message as its content."""
+    """A prompt or completion as readable text: messages as `role: content`, one assistant message as its content."""
     if isinstance(value, str):
         return value
     if len(value) == 1 and value[0].get("role") == "assistant":

@@ -6,6 +6,7 @@ ignored with a note and never stop the reading of the rollouts.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,7 +132,7 @@ def find_run_settings(
         notes.append(f"{counted(without, 'file does', 'files do')} not say how the run was made.")
     if all(file.steps is not None for file in found):
         found.sort(key=lambda file: (file.steps or (0, 0))[::-1])  # by the last step
-    changed = [new.beginning for old, new in zip(found, found[1:], strict=False) if new.settings != old.settings]
+    changed = [new.beginning for old, new in itertools.pairwise(found) if new.settings != old.settings]
     if changed:
         notes.append(f"The settings of the run changed at {join(changed)}; those of the newest step count.")
     return FoundSettings(found[-1].settings, notes)
