@@ -1,4 +1,4 @@
-"""Constructed reward logs of every kind, and the files they are written to."""
+"""Constructed reward logs of every kind, the files that they are written to, and short ways to read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from gd2po.diagnosis import RewardLog
+from gd2po.logs.grouping import Rows
+
 Columns = dict[str, list[Any]]
+
+
+def read(log: RewardLog, *, in_order: bool = True) -> Rows:
+    """All rollouts of a log."""
+    none = Rows(*(np.zeros(0, dtype=np.int64) for _ in range(5)))  # type: ignore[arg-type]
+    return Rows.join([chunk.rows for chunk in log.chunks(in_order=in_order)] or [none])
+
+
+def group_rewards(log: RewardLog, *, in_order: bool = True) -> list[list[list[float]]]:
+    """The rewards of each group, as nested lists."""
+    groups = []
+    for chunk in log.chunks(in_order=in_order):
+        ends = [*chunk.group_starts[1:], len(chunk.rows)]
+        groups += [chunk.rows.rewards[begin:end].tolist() for begin, end in zip(chunk.group_starts, ends, strict=True)]
+    return groups
 
 
 @dataclass(frozen=True)

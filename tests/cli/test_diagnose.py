@@ -94,7 +94,7 @@ def test_bad_rows_stop_it_unless_they_are_to_be_skipped(tmp_path: Path) -> None:
     path.write_text("group,x,y\na,1,0\na,oops,1\na,0,1\n")
     with pytest.raises(DataFormatError, match="line 3"):
         run(path)
-    assert "1 malformed rows were skipped" in run(path, "--skip-bad-rows").output
+    assert "1 malformed row was skipped" in run(path, "--skip-bad-rows").output
 
 
 @pytest.mark.parametrize(

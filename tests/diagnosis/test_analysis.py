@@ -409,7 +409,7 @@ def test_weights_go_by_name_or_by_place() -> None:
 
 
 def test_a_range_without_steps_says_so(write_log: Any, small_table: Any) -> None:
-    with pytest.raises(DataFormatError, match=r"holds no rollouts with steps from 7 to None \(--step-range\)"):
+    with pytest.raises(DataFormatError, match=r"holds no rollouts with steps from 7 to None \(`step_range`\)"):
         diagnose(RewardLog(write_log(small_table), step_range=(7, None)))
 
 

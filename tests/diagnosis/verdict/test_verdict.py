@@ -178,7 +178,7 @@ def test_one_reward_gets_a_useful_answer(diagnose_rewards: Any) -> None:
 def test_groups_of_one_say_how_to_group(diagnose_rewards: Any, noisy_graders: Rewards) -> None:
     diagnosis = diagnose_rewards(noisy_graders, group_size=1)
     assert diagnosis.verdict.kind == "no_signal"
-    assert "--group or --group-size" in finding(diagnosis, "no_signal").advice
+    assert "`group` or `group_size`" in finding(diagnosis, "no_signal").advice
     assert diagnosis.source.single_rollout_groups == diagnosis.source.groups
 
 
@@ -239,7 +239,7 @@ def test_one_reward_twice_is_noticed_in_either_direction(diagnose_rewards: Any) 
         return {"a": a, "flag": -2 * a + 1}
 
     diagnosis = diagnose_rewards(rewards)
-    assert "leave it out with --rewards" in finding(diagnosis, "same_information").advice
+    assert "leave it out with `rewards`" in finding(diagnosis, "same_information").advice
 
 
 # Filters
