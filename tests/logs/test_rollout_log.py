@@ -1,14 +1,21 @@
+"""The writer of the rollout log: its columns, files and metadata, and what a resumed run leaves."""
+
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
+from log_fixtures import read
 
 from gd2po import gd2po_advantages
-from gd2po.errors import RunFolderError
+from gd2po.diagnosis import RewardLog
+from gd2po.errors import InvalidInputError, RunFolderError
 from gd2po.logs.rollout_log import RolloutLog, as_text
 
 
@@ -84,3 +91,47 @@ def test_an_unfinished_file_is_no_part_of_the_log(tmp_path: Path) -> None:
 )
 def test_messages_become_readable_text(value: Any, text: str) -> None:
     assert as_text(value) == text
+
+
+def test_the_settings_of_the_run_are_in_every_file(tmp_path: Path) -> None:
+    settings = {"method": "gd2po", "options": {"snr_threshold": "auto"}, "reward_weights": [1.0, 0.5], "seed": None}
+    log = RolloutLog(tmp_path, settings)
+    for step in (1, 2):
+        metadata = pq.read_schema(write(log, step)).metadata
+        assert json.loads(metadata[b"gd2po.run"]) == settings
+    assert RewardLog(tmp_path).run_settings == settings
+
+
+def test_a_log_without_settings_has_no_metadata_of_them(tmp_path: Path) -> None:
+    path = write(RolloutLog(tmp_path), 1)
+    assert b"gd2po.run" not in (pq.read_schema(path).metadata or {})
+    assert RewardLog(tmp_path).run_settings is None
+
+
+def test_a_resumed_run_with_other_settings_says_where_they_changed(tmp_path: Path) -> None:
+    first = RolloutLog(tmp_path, {"method": "gdpo"})
+    for step in (1, 2, 3):
+        write(first, step)
+    resumed = RolloutLog(tmp_path, {"method": "grpo"})
+    for step in (3, 4):
+        write(resumed, step)
+    log = RewardLog(tmp_path)
+    assert log.run_settings == {"method": "grpo"}
+    assert "The settings of the run changed at step 3; those of the newest step count." in log.notes()
+
+
+def test_settings_that_cannot_be_stored_are_refused_before_the_first_step(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="`run_settings` needs a mapping"):
+        RolloutLog(tmp_path, {"weights": torch.ones(2)})
+
+
+def test_the_reader_gives_back_what_the_writer_wrote(tmp_path: Path) -> None:
+    write(RolloutLog(tmp_path), 7)
+    log = RewardLog(tmp_path)
+    rows = read(log)
+    assert log.layout.format == "gd2po"
+    assert log.layout.reward_names == ["correct", "short"]
+    np.testing.assert_array_equal(rows.rewards, np.array([[1, np.nan], [0, 1], [0, 1], [1, 0]], np.float32))
+    assert rows.steps.tolist() == [7] * 4
+    assert rows.lengths.tolist() == [1, 2, 3, 4]
+    assert list(log.texts(rows.places.tolist()).values()) == [("a", "one"), ("a", "two"), ("b", "three"), ("b", "four")]

@@ -124,7 +124,7 @@ class RolloutLog:
         self._started = True
 
     def _free_path(self, step: int) -> Path:
-        """A new file for the step, which has several batches if `steps_per_generation` is below gradient accumulation."""
+        """A new file of the step. It has several batches if `steps_per_generation` is below gradient accumulation."""
         path = self._folder / f"step_{step:06d}.parquet"
         batch = 1
         while path.exists():

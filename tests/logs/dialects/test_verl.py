@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from log_fixtures import group_rewards, read
 
 from gd2po.diagnosis import RewardLog
@@ -46,3 +47,24 @@ def test_a_verl_dump_with_uids_groups_by_the_prompts_part(tmp_path: Path) -> Non
     assert log.layout.reward_names == ["score"]
     assert [len(group) for group in group_rewards(log)] == [2, 2]
     assert "total score without its components" in " ".join(log.notes())
+
+
+@pytest.mark.parametrize("uids", [["q1", "q2", "q2", "q1"], ["q1_0_0", "q1_0_0", "q2", "q2"], [1, 2, 2, 1]])
+def test_uids_of_another_kind_do_not_lose_a_suffix(tmp_path: Path, uids: list[Any]) -> None:
+    write_verl(tmp_path / "dump", 1, verl_rows(1, uid=uids))
+    groups = RewardLog(tmp_path / "dump").layout.groups
+    assert (groups.column, groups.id_suffix) == ("uid", None)
+
+
+def test_numbers_that_verl_logs_beside_the_rewards_are_none(tmp_path: Path) -> None:
+    rows = verl_rows(1, acc=[1.0, 0.0, 1.0, 0.0], brief=[0.1] * 4, request_id=[5, 6, 7, 8], overlong=[True] * 4)
+    write_verl(tmp_path / "dump", 1, [row | {"gts": 42} for row in rows])
+    assert RewardLog(tmp_path / "dump").layout.reward_names == ["acc", "brief"]
+
+
+def test_equal_prompts_of_two_steps_are_two_groups_and_no_group_size_is_proposed(tmp_path: Path) -> None:
+    for step in (1, 2):
+        write_verl(tmp_path / "dump", step, verl_rows(step, acc=[1.0, 0.0, 1.0, 0.0]))
+    log = RewardLog(tmp_path / "dump")
+    assert [len(group) for group in group_rewards(log)] == [2] * 4
+    assert "`group_size`" not in " ".join(log.notes())
