@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from log_fixtures import Columns, read
 
+from gd2po import METHODS
+from gd2po.core import Setting
 from gd2po.diagnosis import RewardLog
 from gd2po.errors import InvalidInputError
 from gd2po.logs.run_settings import KEY, MOST_BYTES, from_json, to_json
+from gd2po.runs.settings import describe_run
 
 GDPO, GRPO = {"method": "gdpo", "reward_weights": [1.0, 0.5]}, {"method": "grpo", "reward_weights": [1.0, 1.0]}
 
@@ -161,3 +164,13 @@ def test_settings_that_no_reader_would_take_are_refused_by_the_writer() -> None:
     with pytest.raises(InvalidInputError, match="`run_settings` needs at most 1,048,576 bytes of JSON: got 1,048,588"):
         to_json({"notes": "x" * (MOST_BYTES - 1)})
     assert len(to_json({"notes": "x" * (MOST_BYTES - 13)})) == MOST_BYTES
+
+
+LABELS = {label: (method, options) for method in METHODS.values() for label, options in method.labels.items()}
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_what_a_run_says_of_any_method_can_be_stored(label: str) -> None:
+    method, options = LABELS[label]
+    settings = describe_run(Setting.of({"method": method.name, **options}, "test"), ["a", "b"], [1.0, 0.5])
+    assert from_json(to_json(settings))["method"] == method.name

@@ -113,7 +113,8 @@ class GroupAssembler:
             one, several = "run of one prompt is not a multiple", "runs of one prompt are not multiples"
             notes.append(f"{counted(self.odd_runs, one, several)} of that size: each counts as one group.")
         if self.repeated_steps:
-            one, several = "step repeats the rollouts of the step before and is", "steps repeat those before and are"
+            one = "step repeats the rollouts of the step before and is"
+            several = "steps repeat the rollouts of the step before and are"
             notes.append(
                 f"{counted(self.repeated_steps, one, several)} excluded: a generation batch is logged at every step "
                 "that trains on it."
