@@ -17,7 +17,7 @@ def test_a_group_holds_at_least_one_rollout(size: int) -> None:
     assert ColumnChoices(group_size=1).group_size == 1
 
 
-@pytest.mark.parametrize("rewards", [[], "correct", ["a", "b", "a"]])
+@pytest.mark.parametrize("rewards", [[], "", "ab", ["a", "b", "a"]])
 def test_rewards_are_a_list_of_different_columns(rewards: Any) -> None:
     with pytest.raises(InvalidInputError, match="`rewards` needs a list of different columns, at least one: got"):
         ColumnChoices(rewards=rewards)

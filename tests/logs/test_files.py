@@ -77,6 +77,19 @@ def test_a_folder_with_logs_of_two_kinds_asks_for_a_glob(write_log: Any, small_t
         RewardLog(path.parent)
 
 
+@pytest.mark.parametrize("inner", ["rollouts", "completions"])
+def test_logs_of_two_kinds_inside_a_run_folder_are_not_mixed_either(
+    write_log: Any, small_table: Columns, inner: str
+) -> None:
+    path = write_log(small_table, f"run/{inner}/a.csv").parent
+    assert RewardLog(path.parent).files.run_folder == path.parent
+    assert RewardLog(path).files.run_folder is None
+    write_log(small_table, f"run/{inner}/b.parquet")
+    for folder in (path, path.parent):
+        with pytest.raises(DataFormatError, match=f"{inner} holds logs of several kinds .*{inner}/\\*.csv'"):
+            RewardLog(folder)
+
+
 def test_a_broken_gzip_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(b"\x1f\x8b and no more")

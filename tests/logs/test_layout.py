@@ -90,3 +90,37 @@ def test_columns_that_hold_numbers_as_text_or_decimals_are_rewards(tmp_path: Pat
     log = RewardLog(tmp_path / "log.parquet")
     assert log.layout.reward_names == ["exact", "flag", "spelled"]
     np.testing.assert_allclose(read(log).rewards, np.array([[0.25, 1, 0.1], [np.nan, 0, 0.5]], np.float32))
+
+
+@pytest.mark.parametrize("part", ["step", "group", "prompt", "completion", "length"])
+def test_a_named_column_of_any_part_has_to_exist(write_log: Any, small_table: Columns, part: str) -> None:
+    with pytest.raises(DataFormatError, match=f"`{part}` needs a column of .*log.parquet: got 'nowhere'.*Its columns"):
+        RewardLog(write_log(small_table), ColumnChoices(**{part: "nowhere"}))
+
+
+def test_a_total_beside_one_other_column_is_a_reward(write_log: Any) -> None:
+    log = RewardLog(write_log({"group": [1, 1], "x": [0.0, 1.0], "score": [1.0, 1.0]}))
+    assert log.layout.reward_names == ["x", "score"]
+
+
+def test_a_column_of_text_is_a_reward_only_if_most_of_it_is_numbers(write_log: Any) -> None:
+    columns = {"group": [1, 1, 1], "mostly": ["1", "0", "oops"], "rarely": ["1", "good", "bad"]}
+    assert RewardLog(write_log(columns, "log.csv")).layout.reward_names == ["mostly"]
+
+
+def test_an_id_that_is_never_repeated_is_no_group_where_there_is_a_prompt(write_log: Any) -> None:
+    columns = {"uid": ["a", "b", "c"], "prompt": ["p", "p", "q"], "x": [1.0, 0.0, 1.0]}
+    assert RewardLog(write_log(columns)).layout.group == "prompt"
+    del columns["prompt"]
+    assert RewardLog(write_log(columns)).layout.group == "uid"
+    assert RewardLog(write_log(columns | {"uid": ["a", "a", "b"], "prompt": ["p"] * 3})).layout.group == "uid"
+
+
+def test_every_guess_has_its_reason_in_a_sentence(write_log: Any, small_table: Columns) -> None:
+    reasons = RewardLog(write_log({**small_table, "completion_tokens": [12, 13, 14, 15]})).layout.reasons
+    assert reasons == [
+        "The columns are those of a plain table.",
+        "The column 'completion_tokens' counts the tokens of a completion.",
+        "Groups come from the column 'group', judging by its name.",
+        "Rewards are the columns of numbers: correct, brief (`rewards` overrides this).",
+    ]

@@ -17,7 +17,7 @@ from gd2po import METHODS
 from gd2po.core import Setting
 from gd2po.diagnosis import RewardLog
 from gd2po.errors import InvalidInputError
-from gd2po.logs.run_settings import KEY, MOST_BYTES, from_json, to_json
+from gd2po.logs.run_settings import KEY, MOST_BYTES, find_run_settings, from_json, to_json
 from gd2po.runs.settings import describe_run
 
 GDPO, GRPO = {"method": "gdpo", "reward_weights": [1.0, 0.5]}, {"method": "grpo", "reward_weights": [1.0, 1.0]}
@@ -71,6 +71,27 @@ def test_the_newest_step_is_told_by_the_steps_not_by_the_names_of_the_files(writ
     log = RewardLog(write_steps({"a": (10, to_json(GRPO)), "b": (9, to_json(GDPO))}))
     assert log.run_settings == GRPO
     assert change_notes(log) == ["The settings of the run changed at step 10; those of the newest step count."]
+
+
+def test_a_file_of_several_steps_is_as_new_as_its_last(tmp_path: Path) -> None:
+    for name, steps, settings in (("a", [1, 10], GRPO), ("b", [2, 3], GDPO)):
+        table = pa.table({"step": steps, "group": [0, 0], "reward/x": [1.0, 0.0]})
+        pq.write_table(table.replace_schema_metadata({KEY: to_json(settings)}), tmp_path / f"{name}.parquet")
+    assert RewardLog(tmp_path).run_settings == GRPO
+
+
+def test_steps_that_are_text_leave_the_order_to_the_files(tmp_path: Path) -> None:
+    for name, step, settings in (("a", "9", GRPO), ("b", "10", GDPO)):
+        table = pa.table({"step": [step] * 2, "group": [0, 0], "reward/x": [1.0, 0.0]})
+        pq.write_table(table.replace_schema_metadata({KEY: to_json(settings)}), tmp_path / f"{name}.parquet")
+    assert RewardLog(tmp_path).run_settings == GDPO
+
+
+def test_statistics_that_cannot_be_read_are_none(tmp_path: Path) -> None:
+    broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"\xff", b"\xff"], pa.binary()).buffers())
+    table = pa.table({"step": broken, "group": [0, 0], "reward/x": [1.0, 0.0]})
+    pq.write_table(table.replace_schema_metadata({KEY: to_json(GDPO)}), tmp_path / "log.parquet")
+    assert find_run_settings([tmp_path / "log.parquet"], "step").settings == GDPO
 
 
 def test_without_statistics_the_last_file_is_the_newest(write_steps: Any) -> None:

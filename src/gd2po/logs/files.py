@@ -65,22 +65,24 @@ def _files_of_folder(folder: Path) -> LogFiles:
     for name in log_folders():
         files = _logs_in(folder / name)
         if files:
-            return LogFiles(str(folder), files, folder)
+            return LogFiles(str(folder), _of_one_kind(folder / name, files), folder)
     files = _logs_in(folder)
     if not files:
         raise DataFormatError(
             f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in log_folders())} and for files "
             f"ending in .parquet, .jsonl, .csv or .tsv. Rollouts are logged by {ways_to_log()}."
         )
-    if folder.name in log_folders():
-        return LogFiles(str(folder), files, None)
+    return LogFiles(str(folder), _of_one_kind(folder, files), None)
+
+
+def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
     kinds = {_suffix(file) for file in files}
     if len(kinds) > 1:
         raise DataFormatError(
             f"{folder} holds logs of several kinds ({', '.join(sorted(kinds))}). Choose one with a glob: "
             f"'{folder}/*{sorted(kinds)[0]}'."
         )
-    return LogFiles(str(folder), files, None)
+    return files
 
 
 def _logs_in(folder: Path) -> list[Path]:

@@ -42,7 +42,7 @@ def episodes(**more: list[Any]) -> dict[str, list[Any]]:
     return {
         "episode": [3, 3, 3, 3],
         "task_hash": ["q", "r", "q", "r"],
-        "asked": ["1 + 1?", "2 + 2?"] * 2,
+        "asked": ["1 + 1?"] * 4,
         "said": ["2", "4", "3", "5"],
         "said_pieces": [1, 1, 1, 1],
         "energy": [7.5, 8.5, 9.5, 6.5],
@@ -64,6 +64,7 @@ def test_a_log_is_read_with_a_dialect_of_ones_own(register: Any, write_log: Any,
     assert rows.steps.tolist() == [3] * 4
     assert rows.lengths.tolist() == [1] * 4
     assert log.texts([0])[0] == ("1 + 1?", "2")
+    assert "Groups come from the column 'task_hash'." in log.notes()
 
 
 def test_without_the_dialect_the_same_log_cannot_be_read(write_log: Any) -> None:

@@ -107,3 +107,16 @@ def test_a_reward_may_be_missing_for_some_rollouts(tmp_path: Path) -> None:
     table = trl_table({"x": [0.0, 1.0, 0.0, 1.0], "y": [1.0, None, 1.0, 0.0]}, [0.0, 0.0, 1.0, -1.0])
     pq.write_table(table, tmp_path / "table.parquet")
     assert np.isnan(read(RewardLog(tmp_path / "table.parquet")).rewards).sum() == 1
+
+
+def test_a_reward_that_never_differs_is_a_reward_all_the_same(tmp_path: Path) -> None:
+    x = [0.0, 1.0, 3.0, 2.0]
+    pq.write_table(trl_table({"x": x, "solved": [0.0] * 4}, centred(np.array(x))), tmp_path / "table.parquet")
+    assert RewardLog(tmp_path / "table.parquet").layout.reward_names == ["x", "solved"]
+
+
+def test_a_run_ends_with_its_file(tmp_path: Path) -> None:
+    for file in (1, 2):
+        table = trl_table({"x": [0.0, 1.0 + file]}, [-1.0, 1.0])
+        pq.write_table(table, tmp_path / f"completions_{file}.parquet")
+    assert group_rewards(RewardLog(tmp_path)) == [[[0], [2]], [[0], [3]]]

@@ -68,3 +68,9 @@ def test_equal_prompts_of_two_steps_are_two_groups_and_no_group_size_is_proposed
     log = RewardLog(tmp_path / "dump")
     assert [len(group) for group in group_rewards(log)] == [2] * 4
     assert "`group_size`" not in " ".join(log.notes())
+
+
+def test_equal_prompts_in_two_files_of_one_step_are_two_groups(tmp_path: Path) -> None:
+    for run in (1, 2):
+        write_verl(tmp_path / "dump", run, verl_rows(1, acc=[1.0, 0.0, 1.0, 0.0]))
+    assert [len(group) for group in group_rewards(RewardLog(tmp_path / "dump"))] == [2] * 4
