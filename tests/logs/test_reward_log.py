@@ -13,6 +13,7 @@ from log_fixtures import Columns, group_rewards, read
 
 from gd2po.diagnosis import ColumnChoices, RewardLog
 from gd2po.errors import DataFormatError
+from gd2po.logs.tables import jsonl_table
 
 
 @pytest.mark.parametrize("name", ["log.parquet", "log.jsonl", "log.csv", "log.tsv"])
@@ -106,3 +107,21 @@ def test_a_damaged_file_is_read_or_refused_and_nothing_else(
         except DataFormatError as error:
             refusals.append(str(error))
     assert all(str(path) in refusal for refusal in refusals)
+
+
+@pytest.mark.parametrize("root", [b"null", b"1.5", b'"text"', b"true", b"[1, 2]", b'{"step": 1} null {"step": 2}'])
+def test_a_value_that_is_no_object_never_reaches_the_fast_parser(
+    root: bytes, write_log: Any, small_table: Columns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_log({**small_table, "completion": ["}x{", "} null", '{"a": 1} b', "[}"]}, "log.jsonl")
+    parsed = []
+    read_json = jsonl_table.pj.read_json
+    monkeypatch.setattr(
+        jsonl_table.pj, "read_json", lambda *args, **kwargs: parsed.append(1) or read_json(*args, **kwargs)
+    )
+    assert len(read(RewardLog(path))) == 4
+    assert parsed  # braces in a text are no values at the root
+    parsed.clear()
+    path.write_bytes(path.read_bytes() + root + b"\n")
+    assert len(read(RewardLog(path, skip_bad_rows=True))) == 4
+    assert not parsed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ BLOCK_BYTES = 16 * 1024 * 1024
 """Bytes that are parsed at a time, cut at the end of a line."""
 
 _BOM = b"\xef\xbb\xbf"
+_MAYBE_OTHER_ROOT = re.compile(rb"(?m)^[ \t\r]*[^\s{]|\}[ \t\r]*[^\s{,}\]]")
+
 _ARROW_TYPES = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
 
 
@@ -113,7 +116,7 @@ class JsonlTable:
 
     def _parse_fast(self, block: bytes, columns: Sequence[str], required: Sequence[str]) -> pa.RecordBatch | None:
         """The columns as Arrow reads them; None if it cannot, or if a required value is absent rather than null."""
-        if any(name in self._mixed for name in columns):
+        if any(name in self._mixed for name in columns) or not _holds_objects_only(block):
             return None
         batch = self._arrow_parse(block, columns)
         if batch is None and any(self._types.get(name) == pa.int64() for name in columns):
@@ -173,6 +176,26 @@ class JsonlTable:
             for name in columns:
                 values[name].append(row.get(name))
         return pa.RecordBatch.from_arrays([_array(values[name]) for name in columns], names=list(columns))
+
+
+def _holds_objects_only(block: bytes) -> bool:
+    """Whether every value at the root of a block is an object: any other makes Arrow's parser read foreign memory.
+
+    Lines are parsed here only where they begin with something else, or where a brace, which may stand in a text, is
+    followed by the beginning of a value.
+    """
+    end = 0
+    for match in _MAYBE_OTHER_ROOT.finditer(block):
+        if match.start() < end:
+            continue  # on a line that is an object
+        start, end = block.rfind(b"\n", 0, match.start() + 1) + 1, block.find(b"\n", match.end() - 1)
+        end = len(block) if end < 0 else end
+        try:
+            if not isinstance(json.loads(block[start:end]), dict):
+                return False
+        except (ValueError, RecursionError):
+            return False
+    return True
 
 
 def _array(values: list[Any]) -> pa.Array:
