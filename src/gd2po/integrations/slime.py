@@ -1,13 +1,18 @@
-"""slime: `--custom-reward-post-process-path gd2po.integrations.slime.post_process_rewards`.
+"""slime: one function for its advantages, one for its logs.
 
-slime hands the function all samples of a rollout step and uses what comes back as advantages, with the estimators that
-spread one value over a sample's tokens. The settings are the mapping `gd2po` in the YAML file of
-`--custom-config-path`, whose keys slime sets on its `args`.
+`--custom-reward-post-process-path gd2po.integrations.slime.post_process_rewards`: slime hands over all samples of a
+rollout step and uses what comes back as advantages, with the estimators that spread one value over a sample's tokens.
+
+`--custom-rollout-log-function-path gd2po.integrations.slime.log_rollout`: metrics, advice and the rollout log. slime
+calls it before the other, in the same process, and it alone is told the number of the step.
+
+The settings are the mapping `gd2po` in the YAML file of `--custom-config-path`, whose keys slime sets on its `args`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +27,15 @@ from gd2po.integrations.session import Session
 ESTIMATORS = ("grpo", "gspo", "cispo")
 """slime's estimators whose advantage of a token is the reward of its sample."""
 
+logger = logging.getLogger(__name__)
+
 
 def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float], list[float]]:
     """Raw rewards and advantages of slime's samples.
 
     Args:
-        args: slime's arguments, with `gd2po`: a mapping of `reward_keys` and any options of `gd2po_advantages`.
+        args: slime's arguments, with `gd2po`: a mapping of `reward_keys`, and if wanted `reward_weights`, `method`,
+            options of the method, and `log_folder`.
         samples: S samples of whole groups. `sample.reward` is a mapping from component to score, None where one does
             not apply. Samples with the same `rollout_id` are parts of one rollout: they carry the same components,
             count once, and share its advantage.
@@ -37,7 +45,7 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
         that apply. S advantages.
 
     Raises:
-        ConfigError: the settings of gd2po are wrong, or slime's undo or replace what is computed here.
+        ConfigError: the settings of gd2po are wrong or incomplete, or slime's undo or replace what is computed here.
         InvalidInputError: a group is not whole, or samples of one rollout carry different rewards.
         RewardFunctionError: a sample lacks a component, or a score is not a finite number.
 
@@ -48,16 +56,62 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
     return _raw_rewards(args, samples, batch), advantages.tolist()
 
 
+def log_rollout(
+    rollout_id: int,
+    args: Any,
+    samples: Sequence[Any],
+    rollout_extra_metrics: MutableMapping[str, Any] | None,
+    rollout_time: float,
+) -> bool:
+    """Log a rollout step: metrics, advice, and if `log_folder` is set the rollouts. For slime to call.
+
+    Args:
+        rollout_id: number of the step, from 0; in the rollout log it is step `rollout_id + 1`.
+        args: as in `post_process_rewards`.
+        samples: as in `post_process_rewards`.
+        rollout_extra_metrics: what else slime logs of this step. The metrics of docs/metrics.md join it, so that
+            slime's own log carries them; where slime has None, they go to the logger of this module.
+        rollout_time: not used.
+
+    Returns:
+        False: slime's own log follows.
+
+    Raises:
+        RunFolderError: `log_folder` holds the log of another run, and this one starts from the beginning.
+        ConfigError, InvalidInputError, RewardFunctionError: as `post_process_rewards` does.
+
+    Source: slime, "Logging Functions" in its customization guide.
+    """
+    batch = _batch(args, samples)
+    session, metrics = batch.session, _metrics(batch)
+    if rollout_extra_metrics is None:
+        logger.info(f"rollout {rollout_id}: {metrics}")
+    else:
+        rollout_extra_metrics.update(metrics)
+    for advice in session.advice(metrics, batch.rewards, batch.token_counts):
+        logger.warning(advice)
+    if session.log_folder is not None:
+        parts = [[samples[row] for row in rows] for rows in batch.samples_of_rollouts]
+        session.log(
+            rollout_id + 1,
+            rewards=batch.rewards,
+            group_ids=batch.group_ids,
+            result=batch.result,
+            token_counts=batch.token_counts,
+            prompts=[first.prompt for first, *_ in parts],
+            completions=["\n".join(part.response for part in rollout) for rollout in parts],
+        )
+    return False
+
+
 def conflict_metrics(args: Any, samples: Sequence[Any]) -> dict[str, float]:
-    """What a function for `--custom-rollout-log-function-path` can log of a step: docs/metrics.md.
+    """The metrics of a step (docs/metrics.md), for a logging function of your own that does not call `log_rollout`.
 
     Args:
         args: as in `post_process_rewards`.
         samples: as in `post_process_rewards`.
     """
-    batch = _batch(args, samples)
-    metrics = batch.session.metrics(batch.rewards, batch.group_ids, batch.result)
-    return metrics | reward_means(batch.rewards, batch.session.reward_names)
+    return _metrics(_batch(args, samples))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +123,36 @@ class _Batch:
     """(N, K)"""
     group_ids: Tensor
     """(N,)"""
+    token_counts: Tensor
+    """(N,)"""
     rollout_of_sample: Tensor
     """(S,)"""
     result: AdvantageResult
+
+    @property
+    def samples_of_rollouts(self) -> list[list[int]]:
+        """Of each rollout, its samples."""
+        rollouts: list[list[int]] = [[] for _ in self.rewards]
+        for sample, rollout in enumerate(self.rollout_of_sample.tolist()):
+            rollouts[rollout].append(sample)
+        return rollouts
+
+
+_running: tuple[HostSettings, Session] | None = None
+"""The session of the run in this process: advice and the rollout log are about a whole run."""
+
+
+def _session(settings: HostSettings) -> Session:
+    """The session of these settings; slime has one process for all steps of a run."""
+    global _running
+    if _running is None or _running[0] != settings:
+        _running = settings, settings.session()
+    return _running[1]
+
+
+def _metrics(batch: _Batch) -> dict[str, float]:
+    metrics = batch.session.metrics(batch.rewards, batch.group_ids, batch.result)
+    return metrics | reward_means(batch.rewards, batch.session.reward_names)
 
 
 def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
@@ -93,9 +174,9 @@ def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
     _check_groups(args, group_ids, [samples[row].group_index for row in first])
     tokens = torch.tensor([_tokens(sample) for sample in samples])
     token_counts = torch.zeros(len(first), dtype=torch.int64).index_add(0, rollout_of_sample, tokens)
-    session = settings.session()
+    session = _session(settings)
     result = session.advantages(rewards[first], group_ids, token_counts)
-    return _Batch(session, rewards[first], group_ids, rollout_of_sample, result)
+    return _Batch(session, rewards[first], group_ids, token_counts, rollout_of_sample, result)
 
 
 def _settings(args: Any) -> HostSettings:
@@ -115,7 +196,13 @@ def _settings(args: Any) -> HostSettings:
             "`--n-samples-per-prompt` must be at least 2 for gd2po, which compares the rollouts of one prompt: got "
             f"{args.n_samples_per_prompt}."
         )
-    return HostSettings.from_mapping(getattr(args, "gd2po", None), "gd2po")
+    settings = HostSettings.from_mapping(getattr(args, "gd2po", None), "gd2po")
+    if settings.log_folder is not None and getattr(args, "custom_rollout_log_function_path", None) is None:
+        raise ConfigError(
+            "`gd2po.log_folder` is written to by gd2po.integrations.slime.log_rollout, which slime does not call: set "
+            "`--custom-rollout-log-function-path` to it, or to a function of yours that calls it."
+        )
+    return settings
 
 
 def _rollout(sample: Any, row: int) -> tuple[Any, Any]:

@@ -115,8 +115,8 @@ class RolloutLog:
         logged = {path: int(match[1]) for path in self._folder.iterdir() if (match := _STEP_FILE.fullmatch(path.name))}
         if logged and step == 1:
             raise RunFolderError(
-                f"{self._folder} holds the rollouts of another run. Choose another `output_dir`, or resume that run "
-                "with `resume_from_checkpoint`."
+                f"{self._folder} holds the rollouts of another run, and this one starts at step 1. Choose another "
+                "folder, or resume that run from its checkpoint."
             )
         for path, logged_step in logged.items():
             if logged_step >= step:

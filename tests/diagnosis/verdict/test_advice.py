@@ -53,6 +53,13 @@ def test_each_advice_is_given_once_and_only_after_enough_batches(situation: dict
     assert words in text
 
 
+def test_a_batch_without_any_signal_is_told_at_once_and_once() -> None:
+    assert said(1, zero_signal_group_rate=0.99) == []
+    (text,) = said(1, zero_signal_group_rate=1.0)
+    assert "No group of this batch has any signal" in text
+    assert said(3, zero_signal_group_rate=1.0) == [text]
+
+
 @pytest.mark.parametrize(
     "situation",
     [

@@ -1,4 +1,4 @@
-"""What the trainer says, once each, when its metrics show that a setting does harm. docs/metrics.md lists it all."""
+"""What a host says, once each, when its metrics show that a setting does harm. docs/metrics.md lists it all."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Advisor:
         for name, value in metrics.items():
             self._seen[name].append(value)
         self._seen["length_variation"].append(length_variation)
-        found = {**self._constant(), **self._uneven_lengths()}
+        found = {**self._silent(), **self._constant(), **self._uneven_lengths()}
         if self._filters is not None:
             found |= {**self._starved(), **self._trade_off(), **self._same_as_hard()}
         new = [text for key, text in found.items() if key not in self._said]
@@ -68,6 +68,19 @@ class Advisor:
         """Mean of the values that are defined; NaN without enough of them."""
         values = [value for value in self._window(name) if not math.isnan(value)]
         return sum(values) / len(values) if len(values) > WINDOW // 2 else math.nan
+
+    def _silent(self) -> dict[str, str]:
+        """The one statement that a single batch proves."""
+        rates = self._seen.get(f"{PREFIX}/zero_signal_group_rate")
+        if not rates or rates[-1] < 1:
+            return {}
+        return {
+            "silent": (
+                "No group of this batch has any signal: every reward gave the same score to all rollouts of each "
+                "prompt, so this step changes nothing. If it stays so, sample with a higher temperature, use more "
+                "rollouts per prompt, or rewards and prompts that tell rollouts apart."
+            )
+        }
 
     def _constant(self) -> dict[str, str]:
         found = {}

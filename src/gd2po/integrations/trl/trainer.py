@@ -86,7 +86,6 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             self.reward_weights,
             log_folder=args.output_dir if logs_here else None,
         )
-        self._warned_no_signal = False
         self._skips: bool | None = None if args.skip_zero_advantage else False
         """Whether rows without advantage are left out; None until the first batch tells whether they can be."""
 
@@ -140,13 +139,6 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             table.pop()
         table.extend(result.advantages.tolist())
 
-        if mode == "train" and metrics[f"{PREFIX}/zero_signal_group_rate"] == 1 and not self._warned_no_signal:
-            self._warned_no_signal = True
-            logger.warning(
-                "No group of this batch has any signal: every reward gave the same score to all rollouts of each "
-                "prompt, so this step changes nothing. If it stays so, sample with a higher temperature, use more "
-                "rollouts per prompt, or rewards and prompts that tell rollouts apart. (Said once.)"
-            )
         if mode == "train":
             for advice in self._session.advice(metrics, rewards, token_counts):
                 logger.warning(advice)

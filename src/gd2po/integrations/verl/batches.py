@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gd2po.errors import InvalidInputError
-from gd2po.integrations.components import HostSettings, matrix_of_columns, matrix_of_samples, number_groups
+from gd2po.integrations.components import matrix_of_columns, matrix_of_samples, number_groups
+
+TOKENS = ("prompts", "responses")
+"""Fields of TransferQueue with the token ids of a row."""
 
 
 @dataclass(frozen=True, eq=False)
-class HandedBatch:
-    """What the plug-in hands from a trainer to its estimator: R rows, N rollouts, K rewards."""
+class Rollouts:
+    """What a batch of R rows says: N rollouts with K rewards."""
 
-    settings: HostSettings
     rewards: Tensor
     """(N, K)"""
     final_rows: Tensor
     """(N,) the row of each rollout that stands for it."""
     rollout_of_row: Tensor
     """(R,) the rollout that each row belongs to; -1 for padding."""
-    metrics: dict[str, float] = field(default_factory=dict)
-    """What the estimator has to log."""
+    prompts: Sequence[Tensor] = ()
+    """N prompts as token ids; empty unless they are asked for."""
+    completions: Sequence[Tensor] = ()
+    """The same for the completions."""
 
 
-def from_non_tensor_batch(data: Any, settings: HostSettings, rollouts_per_prompt: int) -> HandedBatch:
+def from_non_tensor_batch(
+    data: Any, reward_keys: Sequence[str], rollouts_per_prompt: int, *, with_tokens: bool
+) -> Rollouts:
     """The batch of the legacy trainer: every row is a rollout."""
     columns, uids = data.non_tensor_batch, data.non_tensor_batch.get("uid")
     if uids is None:
         raise InvalidInputError("`uid` is missing in the batch: it tells which rollouts share a prompt.")
-    for key in settings.reward_keys:
+    for key in reward_keys:
         if key not in columns:
             raise InvalidInputError(
                 f"The batch has no reward {key!r}, it has: {', '.join(sorted(columns))}. The reward function must "
@@ -47,12 +53,21 @@ def from_non_tensor_batch(data: Any, settings: HostSettings, rollouts_per_prompt
             "not be spread over several batches: its rollouts are compared with each other."
         )
     names = [f"Row {row} (uid {uid})" for row, uid in enumerate(uids)]
-    rewards = matrix_of_columns([columns[key] for key in settings.reward_keys], names, settings.reward_keys)
+    rewards = matrix_of_columns([columns[key] for key in reward_keys], names, reward_keys)
     rows = torch.arange(len(rewards))
-    return HandedBatch(settings, rewards, rows, rows)
+    prompts, completions = _without_padding(data.batch) if with_tokens else ((), ())
+    return Rollouts(rewards, rows, rows, prompts, completions)
 
 
-def from_transfer_queue(batch: Any, settings: HostSettings) -> HandedBatch:
+def _without_padding(batch: Mapping[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The token ids of prompts and responses, which the legacy trainer pads to (R, P) and (R, T)."""
+    width = batch["prompts"].shape[1]
+    masks = batch["attention_mask"].bool()
+    prompts = [ids[mask] for ids, mask in zip(batch["prompts"], masks[:, :width], strict=True)]
+    return prompts, [ids[mask] for ids, mask in zip(batch["responses"], masks[:, width:], strict=True)]
+
+
+def from_transfer_queue(batch: Any, reward_keys: Sequence[str], *, with_tokens: bool) -> Rollouts:
     """The batch of a v1 trainer, with keys `{uid}_{session}_{index}`: a session is a rollout, its last row is final."""
     import transfer_queue
 
@@ -76,17 +91,17 @@ def from_transfer_queue(batch: Any, settings: HostSettings) -> HandedBatch:
     final_rows = [row for _, row in final]
     keys = [batch.keys[row] for row in final_rows]
     # A colocated reward model writes its components as fields of their own, reward functions write into extra_fields.
-    data = transfer_queue.kv_batch_get(
-        keys=keys, partition_id=batch.partition_id, select_fields=["extra_fields", *settings.reward_keys]
-    )
+    fields = ["extra_fields", *reward_keys, *(TOKENS if with_tokens else ())]
+    data = transfer_queue.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=fields)
+    tokens = [list(data.pop(name)) if with_tokens else [] for name in TOKENS]
     samples: list[dict[str, Any]] = [{} for _ in keys]
     for name in data.keys():  # noqa: SIM118  # iterating over a TensorDict gives its rows
         for sample, value in zip(samples, list(data[name]), strict=True):
             value = getattr(value, "data", value) if name == "extra_fields" else value
             own = value.get("reward_extra_info", {}) if name == "extra_fields" else {name: value}
             sample.update(own)
-    rewards = matrix_of_samples(samples, [f"Sample {key}" for key in keys], settings.reward_keys)
-    return HandedBatch(settings, rewards, torch.tensor(final_rows), torch.tensor(rollout_of_row))
+    rewards = matrix_of_samples(samples, [f"Sample {key}" for key in keys], reward_keys)
+    return Rollouts(rewards, torch.tensor(final_rows), torch.tensor(rollout_of_row), *tokens)
 
 
 def _split_key(key: str) -> tuple[str, int]:

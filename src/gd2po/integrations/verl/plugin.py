@@ -3,8 +3,9 @@
 verl hands the components of a reward to no estimator but its own gdpo. So the plug-in wraps the two places that know
 both the components and the batch: `PPOTrainer._compute_advantage` (v1), where they lie in TransferQueue, and
 `ray_trainer.compute_advantage` (legacy), where they lie in `non_tensor_batch`. Each leaves the reward matrix where the
-registered estimator finds it; the dispatch between them stays verl's. All of it is private, so the versions of verl are
-pinned and contract tests hold what is relied on.
+registered estimator finds it; the dispatch between them stays verl's. A trainer's `__init__` is wrapped too: it checks
+the configuration and starts the session, which lasts as long as the trainer. All of it is private, so the versions of
+verl are pinned and contract tests hold what is relied on.
 
 verl logs a plug-in that fails to load at DEBUG and goes on. Therefore a failure leaves an estimator behind that raises
 its cause, and `gd2po doctor` shows it.
@@ -14,17 +15,22 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from gd2po.core import AdvantageResult
 from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError
 from gd2po.integrations.components import HostSettings, number_groups, reward_means
-from gd2po.integrations.verl.batches import HandedBatch, from_non_tensor_batch, from_transfer_queue
+from gd2po.integrations.session import Session
+from gd2po.integrations.verl.batches import Rollouts, from_non_tensor_batch, from_transfer_queue
 
 try:
     from packaging.specifiers import SpecifierSet
@@ -38,7 +44,42 @@ SUPPORTED_VERL = ">=0.9.1,<0.9.2"
 METRICS_KEY = "gd2po/metrics"
 """Where the legacy trainer's batch carries our metrics, in its `meta_info`."""
 
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class HandedBatch:
+    """What a trainer hands to the estimator."""
+
+    session: Session
+    rollouts: Rollouts
+    trainer: Any
+    """Where the session's log takes the step and the tokenizer from."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """What the estimator hands back for the trainer to log."""
+
+    def record(self, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
+        """Make the metrics of the batch, say what there is to say, and log the rollouts."""
+        rewards, session = self.rollouts.rewards, self.session
+        self.metrics.update(session.metrics(rewards, group_ids, result) | reward_means(rewards, session.reward_names))
+        for advice in session.advice(self.metrics, rewards, token_counts):
+            logger.warning(advice)
+        if session.log_folder is not None:
+            tokenizer = self.trainer.tokenizer
+            session.log(
+                self.trainer.global_steps,
+                rewards=rewards,
+                group_ids=group_ids,
+                result=result,
+                token_counts=token_counts,
+                prompts=tokenizer.batch_decode(self.rollouts.prompts, skip_special_tokens=True),
+                completions=tokenizer.batch_decode(self.rollouts.completions, skip_special_tokens=True),
+            )
+
+
 _handed: ContextVar[HandedBatch | None] = ContextVar("gd2po_handed", default=None)
+_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+"""One per trainer in this process, from when it is made: advice and the rollout log are about a whole run."""
 
 
 def gd2po_estimator(
@@ -65,18 +106,17 @@ def gd2po_estimator(
             "`adv_estimator=gd2po` got no reward components from this trainer. It works in verl's v1 trainers and in "
             "the legacy RayPPOTrainer; elsewhere call gd2po.gd2po_advantages yourself (docs/integrations.md)."
         )
-    group_ids = number_groups(index[row] for row in handed.final_rows.tolist())
+    rollouts = handed.rollouts
+    group_ids = number_groups(index[row] for row in rollouts.final_rows.tolist())
     if int(group_ids.bincount().max()) < 2:
         raise InvalidInputError(
             "`adv_estimator=gd2po` compares the rollouts of one prompt, and every `uid` of this batch has one: set "
             "actor_rollout_ref.rollout.n to 2 or more."
         )
-    token_counts = response_mask[handed.final_rows.to(response_mask.device)].sum(-1)
-    session = handed.settings.session()
-    result = session.advantages(handed.rewards, group_ids, token_counts)
-    handed.metrics.update(session.metrics(handed.rewards, group_ids, result))
-    handed.metrics.update(reward_means(handed.rewards, session.reward_names))
-    per_row = torch.where(handed.rollout_of_row >= 0, result.advantages[handed.rollout_of_row], 0.0)
+    token_counts = response_mask[rollouts.final_rows.to(response_mask.device)].sum(-1)
+    result = handed.session.advantages(rollouts.rewards, group_ids, token_counts)
+    handed.record(group_ids, result, token_counts)
+    per_row = torch.where(rollouts.rollout_of_row >= 0, result.advantages[rollouts.rollout_of_row], 0.0)
     advantages = per_row.to(response_mask.device, token_level_rewards.dtype)[:, None] * response_mask
     return advantages, advantages
 
@@ -109,17 +149,16 @@ def check_config(config: Any) -> HostSettings:
     return HostSettings.from_mapping(config.get(NAME), f"algorithm.{NAME}")
 
 
-def _check_run(config: Any) -> None:
+def _check_run(config: Any) -> HostSettings:
     """Hear about mistakes when the trainer is made, and not after the first batch."""
-    if config.algorithm.adv_estimator != NAME:
-        return
-    check_config(config.algorithm)
+    settings = check_config(config.algorithm)
     rollouts = config.actor_rollout_ref.rollout.n
     if rollouts < 2:
         raise ConfigError(
             f"`actor_rollout_ref.rollout.n` must be at least 2 for gd2po, which compares the rollouts of one prompt: "
             f"got {rollouts}."
         )
+    return settings
 
 
 @contextmanager
@@ -129,6 +168,23 @@ def _handing(handed: HandedBatch) -> Iterator[None]:
         yield
     finally:
         _handed.reset(token)
+
+
+def _running(algorithm: Any) -> tuple[Any, Session]:
+    """The trainer with this `algorithm` section, all that `compute_advantage` is told of it, and its session.
+
+    A loop of one's own that calls `compute_advantage` has no trainer: its session is of this batch alone.
+    """
+    for trainer, session in _sessions.items():
+        if trainer.config.algorithm is algorithm:
+            return trainer, session
+    settings = check_config(algorithm)
+    if settings.log_folder is not None:
+        raise ConfigError(
+            f"`algorithm.{NAME}.log_folder` needs verl's RayPPOTrainer, or a class derived from it, to know the step: "
+            "leave it out of a training loop of your own."
+        )
+    return None, settings.session()
 
 
 def _wrap_legacy(ray_trainer: Any) -> None:
@@ -141,8 +197,11 @@ def _wrap_legacy(ray_trainer: Any) -> None:
             return original(data, adv_estimator, *args, **kwargs)
         call = signature.bind(data, adv_estimator, *args, **kwargs)
         call.apply_defaults()
-        settings = check_config(call.arguments["config"])
-        handed = from_non_tensor_batch(data, settings, call.arguments["num_repeat"])
+        trainer, session = _running(call.arguments["config"])
+        rollouts = from_non_tensor_batch(
+            data, session.reward_names, call.arguments["num_repeat"], with_tokens=session.log_folder is not None
+        )
+        handed = HandedBatch(session, rollouts, trainer)
         with _handing(handed):
             data = original(data, adv_estimator, *args, **kwargs)
         data.meta_info[METRICS_KEY] = handed.metrics
@@ -160,10 +219,11 @@ def _wrap_v1(trainer: Any) -> None:
 
     @functools.wraps(original)
     def compute_advantage(self: Any, batch: Any, metrics: dict[str, Any]) -> Any:
-        algorithm = self.config.algorithm
-        if algorithm.adv_estimator != NAME:
+        if self.config.algorithm.adv_estimator != NAME:
             return original(self, batch, metrics)
-        handed = from_transfer_queue(batch, check_config(algorithm))
+        session = _sessions[self]
+        rollouts = from_transfer_queue(batch, session.reward_names, with_tokens=session.log_folder is not None)
+        handed = HandedBatch(session, rollouts, self)
         with _handing(handed):
             batch = original(self, batch, metrics)
         metrics.update(handed.metrics)
@@ -177,8 +237,10 @@ def _wrap_init(trainer: Any) -> None:
 
     @functools.wraps(original)
     def init(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
-        _check_run(config)
+        settings = _check_run(config) if config.algorithm.adv_estimator == NAME else None
         original(self, config, *args, **kwargs)
+        if settings is not None:
+            _sessions[self] = settings.session()
 
     trainer.__init__ = init
 
