@@ -1,18 +1,24 @@
-"""slime's hook for post-processing of rewards, on the arguments and samples that slime documents."""
+"""slime's hooks for rewards and for logs, on the arguments and samples that slime documents."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from host_metrics import metric_names
 
-from gd2po import gd2po_advantages
-from gd2po.errors import ConfigError, InvalidInputError, RewardFunctionError
-from gd2po.integrations.slime import conflict_metrics, post_process_rewards
+from gd2po import METHODS, advantages, gd2po_advantages
+from gd2po.diagnosis import RewardLog, diagnose
+from gd2po.diagnosis.verdict.advice import WINDOW
+from gd2po.errors import ConfigError, InvalidInputError, RewardFunctionError, RunFolderError
+from gd2po.integrations.slime import conflict_metrics, log_rollout, post_process_rewards
 
 KEYS = ["correctness", "format", "length"]
 REWARDS = np.random.default_rng(3).choice([0.0, 0.3, 0.5, 1.0], size=(8, 3)).tolist()
@@ -28,6 +34,8 @@ class Sample:
     index: int | None
     reward: Any
     response_length: int
+    prompt: str | list[dict[str, str]] = ""
+    response: str = ""
     loss_mask: list[int] | None = None
     remove_sample: bool = False
     rollout_id: int | None = None
@@ -41,16 +49,36 @@ def arguments(**changes: Any) -> SimpleNamespace:
         "normalize_advantages": False,
         "n_samples_per_prompt": 4,
         "reward_key": None,
+        "custom_rollout_log_function_path": None,
         "gd2po": {"reward_keys": KEYS},
     }
     return SimpleNamespace(**defaults | changes)
 
 
+def logging_arguments(folder: Path, **options: Any) -> SimpleNamespace:
+    """A run that logs into a folder."""
+    return arguments(
+        custom_rollout_log_function_path="gd2po.integrations.slime.log_rollout",
+        gd2po={"reward_keys": KEYS, "log_folder": str(folder), **options},
+    )
+
+
 def samples_of(rewards: Any = REWARDS) -> list[Sample]:
     return [
-        Sample(row // 4, row, {"score": 10.0 + row, **dict(zip(KEYS, scores, strict=True))}, TOKENS[row])
+        Sample(
+            row // 4,
+            row,
+            {"score": 10.0 + row, **dict(zip(KEYS, scores, strict=True))},
+            TOKENS[row],
+            f"Question {row // 4}?",
+            f"Answer {row}.",
+        )
         for row, scores in enumerate(rewards)
     ]
+
+
+def rollouts(folder: Path) -> pd.DataFrame:
+    return pd.concat(map(pd.read_parquet, sorted((folder / "rollouts").iterdir())), ignore_index=True)
 
 
 @pytest.mark.parametrize("estimator", ["grpo", "gspo", "cispo"])
@@ -116,10 +144,107 @@ def test_only_tokens_that_carry_loss_count() -> None:
     assert advantages == pytest.approx(expected.advantages.tolist())
 
 
-def test_metrics_go_by_our_names() -> None:
-    metrics = conflict_metrics(arguments(), samples_of())
+@pytest.mark.parametrize("method", METHODS)
+def test_the_section_takes_every_method(method: str) -> None:
+    section = {"reward_keys": KEYS, "method": method, "reward_weights": [1, 0.5, 2]}
+    _, found = post_process_rewards(arguments(gd2po=section), samples_of())
+    rewards = torch.tensor(REWARDS, dtype=torch.float64)
+    token_counts = torch.tensor(TOKENS)
+    expected = advantages(
+        rewards, GROUP_IDS, method=method, reward_weights=[1, 0.5, 2], token_counts=token_counts
+    ).advantages
+    assert found == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+def test_metrics_are_the_rows_of_metrics_and_the_means() -> None:
+    metrics = conflict_metrics(arguments(gd2po={"reward_keys": KEYS, "filtering": "hard"}), samples_of())
+    assert set(metrics) == metric_names(KEYS) | {f"rewards/{key}/mean" for key in KEYS}
     assert metrics["conflict/filtered_rate"] > 0
     assert metrics["rewards/length/mean"] == pytest.approx(np.mean(REWARDS, axis=0)[2])
+
+
+def test_the_metrics_join_what_slime_logs_of_the_step() -> None:
+    slimes_own = {"rollout/dropped": 3}
+    assert log_rollout(0, arguments(), samples_of(), slimes_own, 1.5) is False
+    assert slimes_own == pytest.approx({"rollout/dropped": 3, **conflict_metrics(arguments(), samples_of())})
+
+
+def test_where_slime_logs_no_more_the_metrics_go_to_the_logger(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="gd2po.integrations.slime"):
+        log_rollout(7, arguments(), samples_of(), None, 1.5)
+    assert "rollout 7: {'conflict/rate': " in caplog.text
+
+
+def test_advice_is_given_once_in_a_run_and_a_new_run_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
+    constant = [[*scores[:2], 0.5] for scores in REWARDS]
+
+    def said(steps: int, **options: Any) -> list[str]:
+        caplog.clear()
+        for step in range(steps):
+            args = arguments(gd2po={"reward_keys": KEYS, **options})
+            log_rollout(step, args, samples_of(constant), {}, 0.0)
+            post_process_rewards(args, samples_of(constant))
+        return [record.message for record in caplog.records if "'length' was the same" in record.message]
+
+    with caplog.at_level(logging.WARNING, logger="gd2po.integrations.slime"):
+        assert said(WINDOW - 1, snr_threshold=0.11) == []
+        assert len(said(WINDOW, snr_threshold=0.11)) == 1
+        assert said(WINDOW, snr_threshold=0.11) == []
+        assert said(WINDOW - 1, snr_threshold=0.12) == []
+
+
+def test_rollouts_are_logged_once_per_step_and_can_be_diagnosed(tmp_path: Path) -> None:
+    args = logging_arguments(tmp_path, filtering="hard")
+    samples = samples_of()
+    samples[2].reward["format"] = None
+    for rollout_id in range(2):
+        log_rollout(rollout_id, args, samples, {}, 0.0)
+        _, computed = post_process_rewards(args, samples)
+    log = rollouts(tmp_path)
+    assert log["step"].tolist() == [1] * 8 + [2] * 8
+    last = log[log["step"] == 2]
+    assert last["prompt"].tolist() == [f"Question {row // 4}?" for row in range(8)]
+    assert last["completion"].tolist() == [f"Answer {row}." for row in range(8)]
+    assert last["group"].tolist() == GROUP_IDS.tolist()
+    assert last["completion_tokens"].tolist() == TOKENS
+    assert last["advantage"].tolist() == pytest.approx(computed)
+    assert last["reward/correctness"].tolist() == pytest.approx([scores[0] for scores in REWARDS])
+    assert last["reward/format"].isna().tolist() == [row == 2 for row in range(8)]
+    assert diagnose(RewardLog(tmp_path)).verdict.kind
+
+
+def test_parts_of_a_rollout_are_one_row_of_the_log(tmp_path: Path) -> None:
+    samples = samples_of()
+    samples[1].rollout_id = 1
+    messages = [{"role": "user", "content": "Question 0?"}]
+    samples[1] = replace(samples[1], prompt=messages, response="First half.")
+    samples.append(replace(samples[1], response="Second half.", prompt=[*messages, *messages]))
+    log_rollout(0, logging_arguments(tmp_path), samples, {}, 0.0)
+    log = rollouts(tmp_path)
+    assert len(log) == 8
+    assert log["prompt"][1] == "user: Question 0?"
+    assert log["completion"][1] == "First half.\nSecond half."
+    assert log["completion_tokens"][1] == 2 * TOKENS[1]
+
+
+def test_a_resumed_run_replaces_the_steps_that_it_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*rollout_ids: int) -> None:
+        monkeypatch.setattr("gd2po.integrations.slime._running", None)  # as in another process
+        for rollout_id in rollout_ids:
+            log_rollout(rollout_id, logging_arguments(tmp_path), samples_of(), {}, 0.0)
+
+    run(0, 1, 2, 3)
+    run(2)
+    assert rollouts(tmp_path)["step"].unique().tolist() == [1, 2, 3]
+    with pytest.raises(RunFolderError, match="holds the rollouts of another run"):
+        run(0)
+
+
+def test_a_folder_that_nothing_would_be_written_into_is_refused(tmp_path: Path) -> None:
+    args = logging_arguments(tmp_path)
+    args.custom_rollout_log_function_path = None
+    with pytest.raises(ConfigError, match="set `--custom-rollout-log-function-path` to it"):
+        post_process_rewards(args, samples_of())
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class HostSettings:
                 f"`{where}.reward_keys` must list the components of the reward, e.g. [correctness, format]: `{where}` "
                 f"is {came}."
             )
-        values = {str(key): _plain(value) for key, value in section.items()}
+        values = _plain(section)
         method = method_named(values.get("method", "gd2po"), f"`{where}.method`")
         known = (*OWN_KEYS, *method.options)
         for key in values:
@@ -162,6 +162,8 @@ def _score(value: Any, name: str, key: str) -> float:
 
 
 def _plain(value: Any) -> Any:
-    """Lists of configuration libraries as Python's own."""
+    """Mappings and lists of configuration libraries as Python's own."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
     is_list = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    return list(value) if is_list else value
+    return [_plain(one) for one in value] if is_list else value

@@ -1,0 +1,76 @@
+"""The section `gd2po` of an engine's configuration: every method and option, and every mistake."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gd2po.core import METHODS
+from gd2po.errors import ConfigError
+from gd2po.integrations.components import HostSettings, number_groups
+
+KEYS = ["correctness", "format"]
+OPTIONS = [
+    (method.name, name)
+    for method in METHODS.values()
+    for name, option in method.options.items()
+    if option.words or option.bounds or option.is_switch
+]
+
+
+def settings(**section: Any) -> HostSettings:
+    return HostSettings.from_mapping({"reward_keys": KEYS, **section}, "algorithm.gd2po")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_is_a_value_of_method(method: str) -> None:
+    found = settings(method=method, reward_weights=[1, 0.5])
+    assert found.setting.method is METHODS[method]
+    assert found.reward_weights == (1.0, 0.5)
+    assert found.session().reward_weights == (1.0, 0.5)
+
+
+def test_without_a_method_it_is_gd2po() -> None:
+    assert settings().setting.method.name == "gd2po"
+
+
+@pytest.mark.parametrize(("method", "name"), OPTIONS)
+def test_every_option_of_a_method_is_a_key_and_is_checked(method: str, name: str) -> None:
+    option = METHODS[method].options[name]
+    assert settings(method=method, **{name: option.default}).setting.options == {name: option.default}
+    with pytest.raises(ConfigError, match=rf"`algorithm.gd2po`: `{name}` must be"):
+        settings(method=method, **{name: "nonsense"})
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"filterin": "hard"}, "`algorithm.gd2po` has no key 'filterin'. Did you mean 'filtering'?"),
+        ({"reward_weight": [1, 1]}, "`algorithm.gd2po` has no key 'reward_weight'. Did you mean 'reward_weights'?"),
+        ({"log_dir": "x"}, "`algorithm.gd2po` has no key 'log_dir'"),
+        ({"method": "gdop"}, "`algorithm.gd2po.method` must be one of"),
+        ({"method": "gdop"}, "got 'gdop'. Did you mean 'gdpo'?"),
+        ({"method": "grpo", "snr_threshold": 0.5}, "`algorithm.gd2po` has no key 'snr_threshold'"),
+        ({"reward_weights": [1]}, "`algorithm.gd2po`: `reward_weights`"),
+        ({"reward_weights": ["a", "b"]}, "`algorithm.gd2po`: `reward_weights`"),
+        ({"log_folder": 7}, "`algorithm.gd2po.log_folder` must be a folder: got 7"),
+        ({"reward_keys": "correctness"}, "`algorithm.gd2po.reward_keys` must be a list of names: got 'correctness'"),
+        ({"reward_keys": ["a", "a"]}, "`algorithm.gd2po.reward_keys` must be different from each other"),
+        ({"reward_keys": []}, "`algorithm.gd2po.reward_keys` must list the components of the reward"),
+    ],
+)
+def test_a_mistake_names_its_key_and_the_nearest_one(section: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(**section)
+    assert message in str(caught.value)
+
+
+def test_settings_are_equal_where_their_sections_are() -> None:
+    assert settings(filtering="hard", log_folder="x") == settings(log_folder="x", filtering="hard")
+    assert settings(filtering="hard") != settings(filtering="snr")
+    assert settings(method="gdpo") != settings(method="grpo")
+
+
+def test_groups_are_numbered_in_order_of_appearance() -> None:
+    assert number_groups(["b", "a", "b", ("c", 1)]).tolist() == [0, 1, 0, 2]
