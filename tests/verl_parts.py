@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import os
 import warnings
@@ -58,6 +59,55 @@ def data_proto(rewards: Any, uids: Any, token_counts: Any, keys: list[str] | Non
             **{key: rewards[:, k] for k, key in enumerate(keys or KEYS[: rewards.shape[1]])},
         },
     )
+
+
+def with_texts(data: DataProto, tokenizer: Any, prompts: list[str], completions: list[str]) -> DataProto:
+    """The batch with prompts padded on the left and completions on the right, as the legacy trainer has them."""
+    token_ids = [[tokenizer(text)["input_ids"] for text in texts] for texts in (prompts, completions)]
+    padded, masks = [], []
+    for side, rows in zip(("left", "right"), token_ids, strict=True):
+        width = max(map(len, rows)) + 2
+        gaps = [[0] * (width - len(row)) for row in rows]
+        ones = [[1] * len(row) for row in rows]
+        # 7, an ordinary token, as padding: only the mask tells what it is.
+        padded.append([[7] * len(gap) + row if side == "left" else row + [7] * len(gap)
+                       for row, gap in zip(rows, gaps, strict=True)])  # fmt: skip
+        masks.append([gap + one if side == "left" else one + gap for one, gap in zip(ones, gaps, strict=True)])
+    data.batch["prompts"], data.batch["responses"] = map(torch.tensor, padded)
+    data.batch["attention_mask"] = torch.cat(list(map(torch.tensor, masks)), dim=1)
+    return data
+
+
+def legacy_trainer(config: Any, tokenizer: Any = None) -> Any:
+    """A real `RayPPOTrainer` before its workers start, at step 1."""
+    from verl.trainer.ppo.ray_trainer import RayPPOTrainer
+    from verl.trainer.ppo.utils import Role
+
+    prompts = [{"prompt": "?"}] * config.data.train_batch_size
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated, and that there is no critic
+        trainer = RayPPOTrainer(
+            copy.deepcopy(config),  # which it completes
+            tokenizer,
+            {Role.ActorRollout: object},
+            None,
+            train_dataset=prompts,
+            val_dataset=prompts,
+            collate_fn=list,
+        )
+    trainer.global_steps = 1
+    return trainer
+
+
+def v1_trainer(config: Any, tokenizer: Any = None) -> Any:
+    """A real trainer of verl's default kind before its workers start, at step 1."""
+    from verl.trainer.ppo.v1 import PPOTrainerSync
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is no critic
+        trainer = PPOTrainerSync(config)
+    trainer.tokenizer, trainer.global_steps = tokenizer, 1
+    return trainer
 
 
 def per_rollout(advantages: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -57,7 +57,7 @@ def test_the_script_has_the_published_hyperparameters() -> None:
     assert config.algorithm.adv_estimator == "gd2po"
     settings = check_config(config.algorithm)
     assert settings.reward_keys == tuple(REWARDS)
-    assert settings.options == {"snr_threshold": 0.8, "whitening": "tokens"}
+    assert settings.setting.options == {"snr_threshold": 0.8, "whitening": "tokens"}
     assert (config.data.train_batch_size, rollout.n, actor.ppo_mini_batch_size, actor.ppo_epochs) == (512, 4, 128, 1)
     assert (config.data.max_prompt_length, config.data.max_response_length) == (2048, 1024)
     assert (actor.optim.lr, actor.optim.weight_decay, actor.grad_clip, actor.clip_ratio) == (1e-6, 0.01, 1.0, 0.2)
@@ -75,7 +75,7 @@ def test_verl_accepts_the_configuration() -> None:
 
 def test_arguments_of_ones_own_come_last() -> None:
     config = composed("+algorithm.gd2po.filtering=hard", "trainer.use_v1=false", "trainer.nnodes=2")
-    assert check_config(config.algorithm).options["filtering"] == "hard"
+    assert check_config(config.algorithm).setting.options["filtering"] == "hard"
     assert (config.trainer.use_v1, config.trainer.nnodes) == (False, 2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import subprocess
 import sys
 from importlib.metadata import entry_points, requires
@@ -11,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from verl_parts import KEYS, data_proto, gd2po_config, per_rollout, verl_config
+from host_metrics import metric_names
+from verl_parts import KEYS, data_proto, gd2po_config, legacy_trainer, per_rollout, verl_config, with_texts
 
-from gd2po import gd2po_advantages
-from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError, RewardFunctionError
+from gd2po import METHODS, advantages, gd2po_advantages
+from gd2po.diagnosis import RewardLog
+from gd2po.diagnosis.verdict.advice import WINDOW
+from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError, RewardFunctionError, RunFolderError
 
 import verl.trainer.ppo.v1.utils as v1_utils  # isort: skip
 from verl.trainer.ppo import core_algos, ray_trainer  # isort: skip
@@ -82,6 +87,24 @@ def test_the_seams_in_verl_are_where_the_plug_in_expects_them() -> None:
     assert 'output.extra_fields["reward_extra_info"] = final_output.extra_fields["reward_extra_info"]' in agent_loop
 
 
+def test_steps_tokenizer_and_tokens_in_verl_are_where_the_rollout_log_takes_them_from() -> None:
+    legacy = ray_trainer.RayPPOTrainer
+    fit = inspect.getsource(legacy.fit)
+    assert "config=self.config.algorithm,\n" in fit
+    assert "self.tokenizer = tokenizer\n" in inspect.getsource(inspect.unwrap(legacy.__init__))
+    assert fit.index("self._load_checkpoint()") < fit.index("self.global_steps += 1") < fit.index("compute_advantage(")
+    assert 'self.tokenizer.batch_decode(batch.batch["prompts"], skip_special_tokens=True)' in inspect.getsource(legacy)
+    assert "attention_mask" in inspect.getsource(ray_trainer.compute_response_mask)
+
+    assert "self.tokenizer = model_config.tokenizer\n" in inspect.getsource(PPOTrainer._init_tokenizer)
+    assert "self.global_steps = 0\n" in inspect.getsource(PPOTrainer._load_checkpoint)
+    v1_fit = inspect.getsource(PPOTrainer.fit)
+    assert v1_fit.index("self.global_steps += 1") < v1_fit.index("self.step(metrics")
+    rows = inspect.getsource(PPOTrainer._log_rollout_data)
+    assert 'fields = ["uid", "prompts", "responses", "rm_scores", "reward_model"]' in rows
+    assert "self.tokenizer.decode(ids, skip_special_tokens=True)" in rows
+
+
 def test_the_installed_requirement_states_the_range_that_the_plug_in_checks() -> None:
     from packaging.requirements import Requirement
 
@@ -134,6 +157,19 @@ def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, A
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_section_takes_every_method(method: str) -> None:
+    found = advantages_of(gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]"), data_proto(REWARDS, UIDS, TOKENS))
+    expected = advantages(
+        torch.tensor(REWARDS),
+        torch.arange(8) // 4,
+        method=method,
+        reward_weights=[1, 0.5, 2],
+        token_counts=torch.tensor(TOKENS),
+    ).advantages
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_the_trl_trainer_and_verl_give_the_same_advantages(make_trainer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def long(completions: list[str], **kwargs: Any) -> list[float]:
         return [len(text) / 10 for text in completions]
@@ -175,9 +211,75 @@ def test_metrics_land_in_verls_own_metrics_of_the_legacy_trainer() -> None:
     assert metrics["conflict/snr_threshold"] == 1.0
     assert metrics["conflict/filtered_rate"] == metrics["conflict/rate"] > 0
     assert metrics["rewards/length/mean"] == pytest.approx(np.mean(REWARDS, axis=0)[2])
-    assert {f"conflict/retained/{key}" for key in KEYS} < set(metrics)
+    ours = {name for name in metrics if name.startswith(("conflict/", "rewards/"))}
+    assert ours == metric_names(KEYS) | {f"rewards/{key}/mean" for key in KEYS}
     assert "critic/advantages/mean" in metrics
     assert not data.meta_info
+
+
+def test_a_trainer_hears_each_advice_once_in_its_run(caplog: pytest.LogCaptureFixture) -> None:
+    constant = [[*scores[:2], 0.5] for scores in REWARDS]
+
+    def said(trainer: Any, steps: int) -> int:
+        caplog.clear()
+        for _ in range(steps):
+            advantages_of(trainer.config, data_proto(constant, UIDS, TOKENS))
+        return sum("'length' was the same for all rollouts" in record.message for record in caplog.records)
+
+    with caplog.at_level(logging.WARNING, logger="gd2po.integrations.verl.plugin"):
+        first, second = legacy_trainer(gd2po_config()), legacy_trainer(gd2po_config())
+        assert said(first, WINDOW - 1) == 0
+        assert said(second, 1) == 0
+        assert said(first, 1) == 1
+        assert said(first, WINDOW) == 0
+
+
+def test_the_legacy_trainer_logs_the_rollouts_of_every_step(tokenizer: Any, tmp_path: Path) -> None:
+    trainer = legacy_trainer(gd2po_config(f"log_folder={tmp_path}", "snr_threshold=0.5"), tokenizer)
+    prompts = [f"Question {uid}?" for uid in UIDS]
+    completions = [f"Answer {row}." if row else "" for row in range(8)]
+    rewards = torch.tensor(REWARDS)
+    rewards[2, 1] = float("nan")
+    order = [5, 0, 7, 2, 3, 6, 1, 4]
+    for _ in range(2):
+        data = with_texts(data_proto(rewards, UIDS, TOKENS), tokenizer, prompts, completions)
+        data.reorder(torch.tensor(order))
+        computed = advantages_of(trainer.config, data, num_repeat=4)
+        trainer.global_steps += 1
+    log = pd.concat(map(pd.read_parquet, sorted((tmp_path / "rollouts").iterdir())))
+    assert log["step"].tolist() == [1] * 8 + [2] * 8
+    last = log[log["step"] == 2]
+    assert last["prompt"].tolist() == [prompts[row] for row in order]
+    assert last["completion"].tolist() == [completions[row] for row in order]
+    assert last["completion_tokens"].tolist() == [TOKENS[row] for row in order]
+    assert last["reward/length"].tolist() == pytest.approx([REWARDS[row][2] for row in order])
+    assert last["reward/format"].isna().tolist() == [row == 2 for row in order]
+    assert last["advantage"].tolist() == pytest.approx(computed.tolist(), abs=1e-6)
+    assert last.groupby("group")["prompt"].nunique().tolist() == [1, 1]
+    assert sum(len(chunk.rows) for chunk in RewardLog(tmp_path).chunks()) == 16
+
+
+def test_a_resumed_run_replaces_the_steps_that_it_repeats(tokenizer: Any, tmp_path: Path) -> None:
+    config = gd2po_config(f"log_folder={tmp_path}")
+
+    def run(*steps: int) -> None:
+        trainer = legacy_trainer(config, tokenizer)
+        for step in steps:
+            trainer.global_steps = step  # verl reads it from the checkpoint
+            data = with_texts(data_proto(REWARDS, UIDS, TOKENS), tokenizer, UIDS, UIDS)
+            advantages_of(trainer.config, data, num_repeat=4)
+
+    run(1, 2, 3, 4)
+    run(3)
+    names = sorted(path.name for path in (tmp_path / "rollouts").iterdir())
+    assert names == [f"step_00000{step}.parquet" for step in (1, 2, 3)]
+    with pytest.raises(RunFolderError, match="holds the rollouts of another run"):
+        run(1)
+
+
+def test_a_log_of_a_loop_without_a_trainer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"`algorithm.gd2po.log_folder` needs verl's RayPPOTrainer"):
+        advantages_of(gd2po_config(f"log_folder={tmp_path}"), data_proto(REWARDS, UIDS, TOKENS))
 
 
 def test_other_estimators_are_left_alone() -> None:
@@ -239,6 +341,11 @@ def test_one_rollout_per_prompt_is_refused_with_the_setting_to_change() -> None:
     ("overrides", "message"),
     [
         (["+algorithm.gd2po.filterin=hard"], "`algorithm.gd2po` has no key 'filterin'. Did you mean 'filtering'?"),
+        (["+algorithm.gd2po.method=gdop"], "`algorithm.gd2po.method` must be one of"),
+        (["+algorithm.gd2po.method=gdop"], "got 'gdop'. Did you mean 'gdpo'?"),
+        (["+algorithm.gd2po.method=gdpo", "+algorithm.gd2po.filtering=hard"], "has no key 'filtering'"),
+        (["+algorithm.gd2po.log_dir=x"], "`algorithm.gd2po` has no key 'log_dir'"),
+        (["+algorithm.gd2po.reward_weights=[1]"], "`algorithm.gd2po`: `reward_weights`"),
         (["+algorithm.gd2po.snr_threshold=2"], "`snr_threshold` must be a number in [0, 1] or 'auto': got 2"),
         (["algorithm.use_kl_in_reward=true"], "`algorithm.use_kl_in_reward` changes the summed reward"),
         (["algorithm.norm_adv_by_std_in_grpo=false"], "set +algorithm.gd2po.scale_rewards=false"),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from verl_parts import KEYS, gd2po_config, per_rollout
+from host_metrics import metric_names
+from verl_parts import KEYS, gd2po_config, per_rollout, v1_trainer, verl_config
 
-from gd2po import gd2po_advantages
+from gd2po import METHODS, advantages, gd2po_advantages
+from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import InvalidInputError, RewardFunctionError
 
 import ray  # isort: skip
 import transfer_queue  # isort: skip
 from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size  # isort: skip
-from verl.trainer.ppo.v1 import PPOTrainerSync  # isort: skip
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict  # isort: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray's own processes
@@ -52,8 +56,8 @@ def queue(cluster: None) -> Iterator[Any]:
             fields.append(
                 {
                     "uid": row["key"].rsplit("_", 2)[0],
-                    "prompts": torch.ones(2, dtype=torch.int64),
-                    "responses": torch.ones(tokens, dtype=torch.int64),
+                    "prompts": torch.tensor(row.get("prompt", [1, 1])),
+                    "responses": torch.tensor(row.get("response", [1] * tokens)),
                     "response_mask": torch.ones(tokens, dtype=torch.int64),
                     "rm_scores": torch.zeros(tokens),
                     "old_log_probs": torch.zeros(tokens),
@@ -86,9 +90,12 @@ def rows_of(rewards: Any = REWARDS, keys: list[str] = KEYS) -> list[dict[str, An
 
 
 def compute(batch: Any, config: Any) -> tuple[torch.Tensor, dict[str, float]]:
-    """What `PPOTrainer._compute_advantage` writes, per row, and logs. Making a whole trainer takes accelerators."""
-    trainer = object.__new__(PPOTrainerSync)
-    trainer.config = config
+    """What the first step of a run writes, per row, and logs."""
+    return step(v1_trainer(config), batch)
+
+
+def step(trainer: Any, batch: Any) -> tuple[torch.Tensor, dict[str, float]]:
+    """What `PPOTrainer._compute_advantage` writes, per row, and logs."""
     metrics: dict[str, float] = {}
     batch = trainer._compute_advantage(batch, metrics)
     data = transfer_queue.kv_batch_get(
@@ -110,6 +117,71 @@ def test_the_advantages_are_those_of_the_core(queue: Any, whitening: str) -> Non
     assert metrics["conflict/snr_threshold"] == 0.3
     assert metrics["conflict/filtered_rate"] == pytest.approx(1 - expected.keep_mask.double().mean().item())
     assert metrics["rewards/format/mean"] == pytest.approx(np.mean(REWARDS, axis=0)[1])
+    assert set(metrics) == metric_names(KEYS) | {f"rewards/{key}/mean" for key in KEYS}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_section_takes_every_method(queue: Any, method: str) -> None:
+    found, _ = compute(queue(rows_of()), gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]"))
+    expected = advantages(
+        torch.tensor(REWARDS), GROUP_IDS, method=method, reward_weights=[1, 0.5, 2], token_counts=torch.tensor(TOKENS)
+    ).advantages
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_trainer_hears_each_advice_once_in_its_run(queue: Any, caplog: pytest.LogCaptureFixture) -> None:
+    batch = queue(rows_of([[*scores[:2], 0.5] for scores in REWARDS]))
+
+    def said(trainer: Any, steps: int) -> int:
+        caplog.clear()
+        for _ in range(steps):
+            step(trainer, batch)
+        return sum("'length' was the same for all rollouts" in record.message for record in caplog.records)
+
+    with caplog.at_level(logging.WARNING, logger="gd2po.integrations.verl.plugin"):
+        first, second = v1_trainer(gd2po_config()), v1_trainer(gd2po_config())
+        assert said(first, WINDOW - 1) == 0
+        assert said(second, 1) == 0
+        assert said(first, 1) == 1
+        assert said(first, 2) == 0
+
+
+def test_the_rollouts_of_every_step_are_logged_and_a_session_is_one(
+    queue: Any, tokenizer: Any, tmp_path: Path
+) -> None:
+    trainer = v1_trainer(gd2po_config(f"log_folder={tmp_path}"), tokenizer)
+    rows = rows_of()
+    for number, row in enumerate(rows):
+        row["prompt"] = tokenizer(f"Question {number // 4}?")["input_ids"]
+        row["response"] = [*tokenizer(f"Answer {number}.")["input_ids"], tokenizer.eos_token_id]
+        row["tokens"] = len(row["response"])
+    rows[6]["info"]["format"] = None
+    rows[1]["key"] = "uid0_1_1"
+    earlier = {"key": "uid0_1_0", "tokens": 7, "info": {}}
+    batch = upsample_batch_to_divisible_size(queue([earlier, *rows]), 5, eos_token_id=0)
+    for _ in range(2):
+        computed, _ = step(trainer, batch)
+        trainer.global_steps += 1
+    assert len(computed) == 10
+    log = pd.concat(map(pd.read_parquet, sorted((tmp_path / "rollouts").iterdir())))
+    assert log["step"].tolist() == [1] * 8 + [2] * 8
+    # The session of two rows is where its first row is.
+    order = [1, 0, *range(2, 8)]
+    last = log[log["step"] == 2]
+    assert last["prompt"].tolist() == [f"Question {number // 4}?" for number in order]
+    assert last["completion"].tolist() == [f"Answer {number}." for number in order]
+    assert last["completion_tokens"].tolist() == [rows[number]["tokens"] for number in order]
+    assert last["reward/length"].tolist() == pytest.approx([REWARDS[number][2] for number in order])
+    assert last["reward/format"].isna().tolist() == [number == 6 for number in order]
+    assert last["advantage"].tolist() == pytest.approx(computed[[2, 1, *range(3, 9)]].tolist(), abs=1e-6)
+
+
+def test_two_batches_of_one_step_are_both_logged(queue: Any, tokenizer: Any, tmp_path: Path) -> None:
+    trainer = v1_trainer(gd2po_config(f"log_folder={tmp_path}"), tokenizer)
+    batch = queue(rows_of())
+    for _ in range(2):  # as with trainer.v1.*.parameter_sync_step=2
+        step(trainer, batch)
+    assert len(list((tmp_path / "rollouts").iterdir())) == 2
 
 
 def test_a_batch_in_another_order_gives_every_row_its_own_advantage(queue: Any) -> None:
@@ -197,8 +269,6 @@ def test_a_prompt_with_a_failed_session_is_compared_among_the_rest(queue: Any) -
 
 
 def test_grpo_of_verl_is_left_alone(queue: Any) -> None:
-    from verl_parts import verl_config
-
     found, metrics = compute(queue(rows_of()), verl_config("algorithm.adv_estimator=grpo"))
     assert not found.any()  # all rm_scores of the rows are 0
     assert not metrics
