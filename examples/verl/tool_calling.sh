@@ -4,11 +4,12 @@
 #   pip install 'gd2po[verl]' 'verl[vllm]==0.9.1' && gd2po doctor
 #   TRAIN=rlla_4k/train.parquet TEST=rlla_4k/test.parquet bash examples/verl/tool_calling.sh
 #
-# The data: https://github.com/qiancheng0/ToolRL, dataset/rlla_4k. What comes after the script's name goes to verl:
-#   ... tool_calling.sh +algorithm.gd2po.filtering=hard                     another filter (or: none)
-#   ... tool_calling.sh trainer.use_v1=false                               verl's legacy trainer
-#   ... tool_calling.sh --cfg job                                          print the whole configuration, run nothing
-# Several nodes: tool_calling_nodes.sh beside this file.
+# The data: https://github.com/qiancheng0/ToolRL, dataset/rlla_4k. Arguments go to verl:
+#   ... tool_calling.sh +algorithm.gd2po.filtering=hard      another filter
+#   ... tool_calling.sh trainer.use_v1=false                 verl's legacy trainer
+#   ... tool_calling.sh --cfg job                            print the whole configuration, run nothing
+# Afterwards, or while it runs: gd2po diagnose runs/verl-tool-calling
+# Several nodes: tool_calling_nodes.sh in this folder.
 set -euo pipefail
 
 : "${TRAIN:=rlla_4k/train.parquet}" "${TEST:=rlla_4k/test.parquet}"
@@ -20,8 +21,9 @@ rewards='[tool_call_correctness,tool_call_format,think_length]'
 method=(
   algorithm.adv_estimator=gd2po
   "+algorithm.gd2po.reward_keys=$rewards"
-  +algorithm.gd2po.snr_threshold=0.8 # with the default, filtering=snr
+  +algorithm.gd2po.snr_threshold=0.8 # as published; filtering=snr is the default
   +algorithm.gd2po.whitening=tokens
+  "+algorithm.gd2po.log_folder=$RUN"
   algorithm.use_kl_in_reward=false
 )
 reward=(
@@ -65,7 +67,6 @@ rollout=(
   actor_rollout_ref.rollout.log_prob_use_dynamic_bsz=true
   actor_rollout_ref.rollout.log_prob_max_token_len_per_gpu=16384
 )
-# In rollout_data_dir the default trainer writes summed rewards; `gd2po diagnose` needs trainer.use_v1=false.
 trainer=(
   trainer.project_name=gd2po
   trainer.experiment_name=tool-calling
@@ -76,7 +77,6 @@ trainer=(
   trainer.save_freq=5
   trainer.test_freq=10
   "trainer.default_local_dir=$RUN/checkpoints"
-  "trainer.rollout_data_dir=$RUN/rollouts"
 )
 
 exec "$PYTHON" -m verl.trainer.main_ppo \
