@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import make_dataclass
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 import yaml
 
 from gd2po import gd2po_advantages
-from gd2po.integrations.components import OPTIONS, MethodSettings
+from gd2po.core import METHODS
+from gd2po.integrations.components import OWN_KEYS, HostSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "integrations.md").read_text(encoding="utf-8")
@@ -86,20 +88,46 @@ def test_prime_rl() -> None:
 
 def test_slime(capsys: pytest.CaptureFixture[str]) -> None:
     section = yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])["gd2po"]
-    assert MethodSettings.from_mapping(section, "gd2po").options["whitening"] == "tokens"
-    fields = ["group_index", "index", "reward", "response_length", "loss_mask"]
+    settings = HostSettings.from_mapping(section, "gd2po")
+    assert settings.setting.resolved["whitening"] == "tokens"
+    assert settings.log_folder == "runs/mine"
+    fields = ["group_index", "index", "reward", "response_length", "loss_mask", "prompt", "response"]
     sample = make_dataclass("Sample", fields)
     rewards = [{"score": 0, "format": 1.0, **score} for score in SCORES]
-    samples = [sample(row // 4, row, reward, 3, None) for row, reward in enumerate(rewards)]
+    samples = [sample(row // 4, row, reward, 3, None, "?", "!") for row, reward in enumerate(rewards)]
     args = SimpleNamespace(
-        advantage_estimator="grpo", normalize_advantages=False, n_samples_per_prompt=4, gd2po=section
+        advantage_estimator="grpo",
+        normalize_advantages=False,
+        n_samples_per_prompt=4,
+        custom_rollout_log_function_path="my_log.my_log",
+        gd2po=section,
     )
-    assert code_under("slime")["log_rollout"](3, args, samples, None, 1.0) is False
+    assert code_under("slime")["my_log"](3, args, samples, None, 1.0) is False
     assert "'conflict/rate'" in capsys.readouterr().out
 
 
-def test_the_page_names_options_and_files_that_exist() -> None:
-    for option in re.findall(r"\+algorithm\.gd2po\.(\w+)=", PAGE):
-        assert option in ("reward_keys", *OPTIONS)
+def test_the_functions_that_the_page_names_exist() -> None:
+    paths = set(re.findall(r"gd2po\.integrations\.[\w.]+", PAGE))
+    assert len(paths) >= 5
+    for path in paths:
+        if path == "gd2po.integrations.verl.plugin":  # needs verl
+            continue
+        module, _, name = path.rpartition(".")
+        try:
+            import_module(path)
+        except ModuleNotFoundError:
+            assert hasattr(import_module(module), name), path
+
+
+def test_the_page_names_keys_defaults_and_files_that_exist() -> None:
+    options = {name for method in METHODS.values() for name in method.options}
+    keys = re.findall(r"\+algorithm\.gd2po\.(\w+)=", PAGE)
+    assert set(keys) <= {*OWN_KEYS, *options}
+    table = re.findall(r"^\| `(\w+)` \|", PAGE.split("## Keys of the section")[1].split("## TRL")[0], re.MULTILINE)
+    assert set(table) == set(OWN_KEYS)
+    named = re.search(r"the keywords of its function, such as (.*) \|", PAGE)
+    assert named
+    assert set(re.findall(r"`(\w+)`", named[1])) <= set(METHODS["gd2po"].options)
+    assert f"`snr_threshold` is {METHODS['gd2po'].options['snr_threshold'].default} by default" in PAGE
     for link in re.findall(r"\]\((?!http|#)([^)#]+)", PAGE):
         assert (ROOT / "docs" / link).exists(), link

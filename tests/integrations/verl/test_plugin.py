@@ -159,7 +159,9 @@ def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, A
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_section_takes_every_method(method: str) -> None:
-    found = advantages_of(gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]"), data_proto(REWARDS, UIDS, TOKENS))
+    found = advantages_of(
+        gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]"), data_proto(REWARDS, UIDS, TOKENS)
+    )
     expected = advantages(
         torch.tensor(REWARDS),
         torch.arange(8) // 4,

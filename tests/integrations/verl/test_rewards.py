@@ -1,4 +1,4 @@
-"""Reward functions for verl, without verl; through its own loader and reward manager in test_verl_examples.py."""
+"""Reward functions for verl, without verl; through its own loader and reward manager in test_examples.py."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def broken(completions: list[str], **kwargs: Any) -> list[float]:
 
 async def later(completions: list[str], **kwargs: Any) -> list[float]:
     return [0.0]
+
+
+def test_launch_scripts_may_name_the_earlier_module() -> None:
+    from gd2po.integrations import verl_rewards
+
+    assert verl_rewards.compute_score is compute_score
 
 
 def test_score_is_the_sum_beside_the_rewards() -> None:

@@ -146,9 +146,7 @@ def test_a_trainer_hears_each_advice_once_in_its_run(queue: Any, caplog: pytest.
         assert said(first, 2) == 0
 
 
-def test_the_rollouts_of_every_step_are_logged_and_a_session_is_one(
-    queue: Any, tokenizer: Any, tmp_path: Path
-) -> None:
+def test_the_rollouts_of_every_step_are_logged_and_a_session_is_one(queue: Any, tokenizer: Any, tmp_path: Path) -> None:
     trainer = v1_trainer(gd2po_config(f"log_folder={tmp_path}"), tokenizer)
     rows = rows_of()
     for number, row in enumerate(rows):
