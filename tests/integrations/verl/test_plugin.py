@@ -258,7 +258,10 @@ def test_the_legacy_trainer_logs_the_rollouts_of_every_step(tokenizer: Any, tmp_
     assert last["reward/format"].isna().tolist() == [row == 2 for row in order]
     assert last["advantage"].tolist() == pytest.approx(computed.tolist(), abs=1e-6)
     assert last.groupby("group")["prompt"].nunique().tolist() == [1, 1]
-    assert sum(len(chunk.rows) for chunk in RewardLog(tmp_path).chunks()) == 16
+    found = RewardLog(tmp_path)
+    assert sum(len(chunk.rows) for chunk in found.chunks()) == 16
+    assert found.run_settings["method"] == "gd2po"
+    assert found.run_settings["options"]["snr_threshold"] == 0.5
 
 
 def test_a_resumed_run_replaces_the_steps_that_it_repeats(tokenizer: Any, tmp_path: Path) -> None:

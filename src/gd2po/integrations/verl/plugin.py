@@ -7,8 +7,8 @@ registered estimator finds it; the dispatch between them stays verl's. A trainer
 the configuration and starts the session, which lasts as long as the trainer. All of it is private, so the versions of
 verl are pinned and contract tests hold what is relied on.
 
-verl logs a plug-in that fails to load at DEBUG and goes on. Therefore a failure leaves an estimator behind that raises
-its cause, and `gd2po doctor` shows it.
+verl logs a plug-in that fails to load at DEBUG and continues. Therefore a failure leaves an estimator behind that
+raises its cause, and `gd2po doctor` shows it.
 """
 
 from __future__ import annotations
