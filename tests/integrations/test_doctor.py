@@ -1,4 +1,4 @@
-"""`gd2po doctor`: real packages where they are installed, real metadata of broken ones in front of them where not."""
+"""The checks: real packages where they are installed, real metadata of broken ones in front of them where not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import gd2po
-from gd2po.cli.doctor import CHECKS, Check, examine, examine_plug_in, supported_range
+from gd2po.integrations.doctor import CHECKS, Check, examine, examine_plug_in, supported_range
 
 PYPROJECT = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
 
@@ -62,7 +62,7 @@ def test_a_process_that_dies_without_a_word_is_a_problem(site: Path) -> None:
 
 
 def test_a_package_that_hangs_is_a_problem(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gd2po.cli.doctor.LOAD_SECONDS", 0.5)
+    monkeypatch.setattr("gd2po.integrations.doctor.LOAD_SECONDS", 0.5)
     install(site, "slow", "1.2", "import time; time.sleep(60)")
     assert "did not load within 0.5 s" in str(examine(Check("slow", "import slow", "slow", "tests")).problem)
 
