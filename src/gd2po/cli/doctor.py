@@ -15,13 +15,13 @@ def doctor() -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"gd2po {gd2po.__version__} on Python {sys.version.split()[0]}, {sys.executable}\n", markup=False)
-    styles = {"ok": "green", "missing": "dim", "problem": "bold red"}
+    shown = {"ok": ("ok", "green"), "missing": ("-", "dim"), "problem": ("PROBLEM", "bold red")}
     problems = []
     for finding in run_checks():
+        word, style = shown[finding.state]
         way_out = f": {finding.way_out}" if finding.state == "missing" else ""
         console.print(f"{finding.package:<14} {finding.version or 'not installed':<16} ", end="", markup=False)
-        console.print(f"{finding.state:<8} ", style=styles[finding.state], end="")
-        console.print(f"{finding.note}{way_out}", markup=False)
+        console.print(f"{word:<8} {finding.note}{way_out}".rstrip(), style=style, markup=False)
         if finding.problem is not None:
             problems.append(finding)
     for finding in problems:
