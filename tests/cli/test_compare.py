@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from gd2po.cli import app
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
-from gd2po.training.compare import CompareOptions, make_plan, parse_targets
+from gd2po.training.compare import CompareOptions, compare_command, make_plan, parse_targets
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--save_steps", "1"),
@@ -67,6 +67,12 @@ def test_what_would_fail_in_every_run_is_refused_before_the_first(
     with pytest.raises(ConfigError) as caught:
         planned(arguments, **options)
     assert message in str(caught.value)
+
+
+def test_a_page_that_cannot_be_made_is_known_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(MissingDependencyError, match=r"needs plotly.offline: pip install 'gd2po\[trl,report\]'"):
+        compare_command(CompareOptions(methods="gdpo,grpo"), [])
 
 
 @pytest.mark.parametrize("text", ["0.5", "exact calls=", "=0.5", "exact calls=much"])

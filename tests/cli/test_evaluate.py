@@ -138,7 +138,7 @@ def test_outputs_made_elsewhere_are_scored(levels: Path, tmp_path: Path, form: s
         file.write_text(json.dumps({f"Level1_{n}": {"raw_output": text} for n, text in texts.items()}))
     printed = done("api-bank", "--data", levels, "--levels", "1", "--outputs", file)
     assert "50.00 %" in printed
-    assert "4 of 6 prompts have no output in the file" in printed
+    assert "Excluded, without an output in the file: 4 of 6 prompts." in printed
     done("api-bank", "--data", levels, "--levels", "1", "--outputs", file, "--output_dir", tmp_path / "scored")
     scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
     assert scores["scores"]["overall"] == {"num_outputs": 2, "accuracy": 0.5, "format": 0.5, "length": 0.0}

@@ -9,7 +9,7 @@ import typer
 from gd2po.cli.evaluate import options
 from gd2po.cli.options import needing, resumable
 from gd2po.cli.parsing import parse_reward_models
-from gd2po.evaluation.run.policy import LONGEST_COMPLETION
+from gd2po.evaluation.run.policy import LONGEST_COMPLETION, SAFETY_PROMPT_TOKENS
 
 
 def safety(
@@ -25,7 +25,7 @@ def safety(
     max_completion_length: options.MaxCompletionLength = LONGEST_COMPLETION["safety"],
     max_prompt_tokens: Annotated[
         int, typer.Option("--max_prompt_tokens", help="Of a longer prompt only the end is read.")
-    ] = 512,
+    ] = SAFETY_PROMPT_TOKENS,
     batch_size: options.BatchSize = None,
     reward_batch_size: Annotated[int, typer.Option("--reward_batch_size", help="Conversations scored at once.")] = 8,
     dtype: options.Dtype = "auto",

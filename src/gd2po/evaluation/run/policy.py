@@ -12,6 +12,9 @@ from gd2po.errors import InvalidInputError
 LONGEST_COMPLETION: Final[Mapping[str, int]] = MappingProxyType({"api-bank": 4096, "toolcalls": 128, "safety": 1024})
 """Tokens of the longest completion of each benchmark, unless the policy says otherwise."""
 
+SAFETY_PROMPT_TOKENS: Final = 512
+"""Of a longer prompt of the safety evaluation only the last so many tokens are read, as in the paper's."""
+
 
 @dataclass(frozen=True)
 class PolicyChoice:

@@ -22,7 +22,7 @@ class Evaluation(Generic[Score]):
     """What an evaluation found."""
 
     benchmark: str
-    """"api-bank", "toolcalls" or "safety"."""
+    """One of "api-bank", "toolcalls" and "safety"."""
     scores: dict[str, Score]
     """By name of a part of the benchmark, or of a score."""
     outputs: Records

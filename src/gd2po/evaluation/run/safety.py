@@ -14,12 +14,10 @@ from gd2po.data.safety import SafetyPrompt, load_safety_prompts
 from gd2po.errors import ConfigError
 from gd2po.evaluation.generation.output_log import OutputLog
 from gd2po.evaluation.run.outputs import Answers, Task, collect, require_one_source
-from gd2po.evaluation.run.policy import PolicyChoice
+from gd2po.evaluation.run.policy import SAFETY_PROMPT_TOKENS, PolicyChoice
 from gd2po.evaluation.run.progress import counting
 from gd2po.evaluation.run.result import Evaluation, finish
 from gd2po.evaluation.safety import DatasetRewards, score_all, summarise_rewards
-
-MAX_PROMPT_TOKENS: Final = 512
 
 _TAKEN: Final = ("sum", "outputs", "key", "dataset", "raw_output")
 """What a table of scores and a record of an output have beside the rewards."""
@@ -78,7 +76,7 @@ def evaluate_safety(
         return {"dataset": prompts[row].dataset, "raw_output": text}
 
     if policy is not None and policy.max_prompt_tokens is None:
-        policy = replace(policy, max_prompt_tokens=MAX_PROMPT_TOKENS)
+        policy = replace(policy, max_prompt_tokens=SAFETY_PROMPT_TOKENS)
     task = Task("safety", [prompt.prompt for prompt in prompts], [prompt.key for prompt in prompts], record)
     answers = collect(task, policy, outputs, output_dir, console)
     answered = [prompt for prompt in prompts if prompt.key in answers.records]

@@ -62,7 +62,7 @@ def _print(
     console.print(table)
     found, wanted = len(evaluation.outputs), evaluation.num_prompts
     if found < wanted:
-        console.print(f"{wanted - found} of {wanted} prompts have no output in the file and are excluded.")
+        console.print(f"Excluded, without an output in the file: {wanted - found} of {wanted} prompts.")
     if evaluation.path is not None:
         console.print(f"Written: {evaluation.path}", highlight=False, soft_wrap=True, markup=False)
 
