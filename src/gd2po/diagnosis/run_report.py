@@ -33,7 +33,7 @@ def report_log(
     json: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RunReport:
-    """Diagnose a log and write what is asked for; for a run folder of gd2po the report inside it in any case.
+    r"""Diagnose a log and write what is asked for; for a run folder of gd2po the report inside it in any case.
 
     Args:
         log: the rollouts.
@@ -54,7 +54,7 @@ def report_log(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "log.csv")
-        ...     _ = path.write_text("step,group,correct,brief\\n0,a,1,0\\n0,a,0,1\\n0,a,1,1\\n0,a,0,0\\n")
+        ...     _ = path.write_text("step,group,correct,brief\n0,a,1,0\n0,a,0,1\n0,a,1,1\n0,a,0,0\n")
         ...     report = report_log(RewardLog(path), json=Path(folder, "numbers.json"))
         >>> report.html, report.json.name
         (None, 'numbers.json')
