@@ -16,7 +16,7 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
-VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/cli/test_doctor.py
+VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
 .PHONY: help train test test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean
 

@@ -29,9 +29,9 @@ def compare(setting: str, folder: Path, options: argparse.Namespace) -> dict[str
     out = folder / setting
     command = [
         sys.executable, "-m", "gd2po", "compare", "--config", setting, "--methods", options.methods,
-        "--seeds", options.seeds, "--jobs", str(options.jobs), "--threads", str(options.threads), "--out", str(out),
-        "--eval-prompts", "128", "--eval-every", str(options.steps), "--max_steps", str(options.steps),
-        "--per_device_train_batch_size", ROLLOUTS,
+        "--seeds", options.seeds, "--jobs", str(options.jobs), "--threads", str(options.threads),
+        "--output_dir", str(out), "--eval_prompts", "128", "--eval_every", str(options.steps),
+        "--max_steps", str(options.steps), "--per_device_train_batch_size", ROLLOUTS,
     ]  # fmt: skip
     subprocess.run(command, check=True)
     document: dict[str, Any] = json.loads((out / "compare.json").read_text(encoding="utf-8"))

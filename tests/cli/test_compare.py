@@ -17,15 +17,15 @@ import pytest
 from typer.testing import CliRunner
 
 from gd2po.cli import app
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
-from gd2po.training.compare import CompareOptions, make_plan, parse_targets
+from gd2po.training.compare import CompareOptions, compare_command, make_plan, parse_targets
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--save_steps", "1"),
     *("--max_completion_length", "48", "--dataset_size", "64", "--learning_rate", "1e-3", "--warmup_steps", "0"),
 ]
-COMPARE = ["compare", "--methods", "gdpo,gd2po-hard", "--eval-prompts", "8", "--eval-every", "1", "--threads", "1"]
+COMPARE = ["compare", "--methods", "gdpo,gd2po-hard", "--eval_prompts", "8", "--eval_every", "1", "--threads", "1"]
 
 
 def planned(arguments: Sequence[str] = (), **options: Any) -> Any:
@@ -46,18 +46,18 @@ def test_a_plan_holds_every_setting_and_evaluates_five_times() -> None:
     ("arguments", "options", "message"),
     [
         (["--leraning_rate", "1"], {}, "Did you mean `learning_rate`"),
-        (["--seed", "1"], {}, "Name the seeds with --seeds"),
-        (["--output_dir", "x"], {}, "Name the folder with --out"),
-        (["--resume_from_checkpoint", "x"], {}, "The same command goes on"),
+        (["--seed", "1"], {}, "Name the seeds in `seeds`"),
+        (["--output_dir", "x"], {}, "`output_dir` cannot be set for all runs"),
+        (["--resume_from_checkpoint", "x"], {}, "The same command resumes a comparison"),
         (["--max_steps", "-1"], {}, "`max_steps` must be at least 1"),
         ([], {"methods": "gdpo,gd2p-snr"}, "Did you mean 'gd2po-snr'?"),
         ([], {"methods": "gdpo", "own_methods": ["mine:fitlering=hard"]}, "method 'mine': unknown key `fitlering`"),
         ([], {"methods": "gdpo", "own_methods": ["mine:snr_threshold=2"]}, "method 'mine': "),
         ([], {"methods": "gd2po-snr", "own_methods": ["mine:filtering=snr"]}, "are the same settings here"),
         ([], {"seeds": "0,0"}, "has 0 twice"),
-        ([], {"eval_prompts": 0}, "`--eval-prompts` must be at least 1"),
-        ([], {"eval_every": 0}, "`--eval-every` must be at least 1"),
-        ([], {"threads": 0}, "`--threads` must be at least 1"),
+        ([], {"eval_prompts": 0}, "`eval_prompts` must be at least 1"),
+        ([], {"eval_every": 0}, "`eval_every` must be at least 1"),
+        ([], {"threads": 0}, "`threads` must be at least 1"),
         ([], {"config": "quikstart"}, "quickstart"),
     ],
 )
@@ -69,9 +69,15 @@ def test_what_would_fail_in_every_run_is_refused_before_the_first(
     assert message in str(caught.value)
 
 
+def test_a_page_that_cannot_be_made_is_known_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
+    with pytest.raises(MissingDependencyError, match=r"needs plotly.offline: pip install 'gd2po\[trl,report\]'"):
+        compare_command(CompareOptions(jobs=0), [])  # wrong as well, and only said later
+
+
 @pytest.mark.parametrize("text", ["0.5", "exact calls=", "=0.5", "exact calls=much"])
 def test_a_malformed_target_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="`--target` must be score=number"):
+    with pytest.raises(ConfigError, match="A target must be score=number"):
         parse_targets([text])
 
 
@@ -91,7 +97,7 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
 def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     broken = ["--method", "broken:reward_weights=1"]
-    process = start(*COMPARE, *broken, "--seeds", "0-1", "--out", whole, *SMALL)
+    process = start(*COMPARE, *broken, "--seeds", "0-1", "--output_dir", whole, *SMALL)
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 1, output  # a method failed, and the others went on
     document = json.loads((whole / "compare.json").read_text())
@@ -102,7 +108,7 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     assert [point["step"] for point in document["methods"][0]["curves"]["exact calls"]] == [0, 1, 2]
     assert "broken failed with seed 0 and 1" in output
 
-    process = start(*COMPARE, "--seeds", "0", "--out", torn, *SMALL)
+    process = start(*COMPARE, "--seeds", "0", "--output_dir", torn, *SMALL)
     deadline = time.monotonic() + 120
     while not list(torn.glob("runs/*/*/checkpoint-1/trainer_state.json")):
         assert process.poll() is None
@@ -110,7 +116,7 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    process = start(*COMPARE, "--seeds", "0-1", "--out", torn, *SMALL)  # goes on, with a seed more
+    process = start(*COMPARE, "--seeds", "0-1", "--output_dir", torn, *SMALL)  # resumes, with a seed more
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     for method in ("gdpo", "gd2po-hard"):
@@ -118,7 +124,7 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
             first, second = (folder / "runs" / method / "seed-0" / name for folder in (whole, torn))
             assert first.read_bytes() == second.read_bytes()
 
-    process = start(*COMPARE, "--seeds", "0-1", "--out", torn, *SMALL, "--learning_rate", "1e-5")
+    process = start(*COMPARE, "--seeds", "0-1", "--output_dir", torn, *SMALL, "--learning_rate", "1e-5")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "holds another comparison: learning_rate is 1e-05 and was 0.001" in " ".join(output.split())

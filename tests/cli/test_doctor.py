@@ -1,4 +1,4 @@
-"""`gd2po doctor`: real packages where they are installed, real metadata of broken ones in front of them where not."""
+"""`gd2po doctor` as a user sees it."""
 
 from __future__ import annotations
 
@@ -6,162 +6,61 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-import gd2po
-from gd2po.cli.doctor import CHECKS, Check, examine, examine_plug_in, supported_range
-
-PYPROJECT = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
-
-
-PLUG_IN = "[verl.plugins]\ngd2po = gd2po.integrations.verl.plugin\n"
+from gd2po.cli import app
+from gd2po.integrations.doctor import Finding
 
 
-def install(
-    folder: Path, name: str, version: str, code: str | None = "", requires: Sequence[str] = (), points: str = ""
-) -> None:
-    """A package as pip leaves it: a module (unless `code` is None) and its metadata."""
-    if code is not None:
-        (folder / f"{name}.py").write_text(code)
-    info = folder / f"{name}-{version}.dist-info"
-    info.mkdir()
-    (info / "entry_points.txt").write_text(points)
-    requirements = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{requirements}")
+def run(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> tuple[int, str]:
+    monkeypatch.setattr("gd2po.integrations.doctor.run_checks", lambda: iter(findings))
+    result = CliRunner().invoke(app, ["doctor"])
+    return result.exit_code, result.output
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that comes before the installed packages, here and in processes started from here."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    return tmp_path
+def test_each_package_has_a_line_and_all_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    status, printed = run(
+        monkeypatch,
+        Finding("torch", "2.6.0", "2 x cuda"),
+        Finding("vllm", None, "for generating faster", way_out="pip install vllm"),
+    )
+    assert status == 0
+    assert re.search(r"^torch +2\.6\.0 +ok +2 x cuda$", printed, re.MULTILINE)
+    assert re.search(r"^vllm +not installed +- +for generating faster: pip install vllm$", printed, re.MULTILINE)
 
 
-def test_a_package_that_loads_is_shown_with_what_it_says(site: Path) -> None:
-    install(site, "sound", "1.2")
-    finding = examine(Check("sound", "import sound; print('first'); print('8 of them')", "sound", "tests"))
-    assert (finding.version, finding.note, finding.problem) == ("1.2", "8 of them", None)
+def test_a_problem_comes_again_at_the_end_with_the_way_out_and_sets_the_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Finding("trl", "9.0", problem="9.0 is not in the range [a].", way_out="pip install 'gd2po[trl]'")
+    status, printed = run(monkeypatch, problem, Finding("ray", "2.0"))
+    assert status == 1
+    assert re.search(r"^trl +9\.0 +PROBLEM$", printed, re.MULTILINE)
+    assert printed.endswith("\ntrl: 9.0 is not in the range [a]. pip install 'gd2po[trl]'\n")
 
 
-def test_a_package_that_does_not_load_is_a_problem_with_its_cause(site: Path) -> None:
-    install(site, "rotten", "1.2", "import not_there")
-    finding = examine(Check("rotten", "import rotten", "gd2po[trl]", "tests"))
-    assert finding.problem is not None
-    assert "does not load: ModuleNotFoundError: No module named 'not_there'." in finding.problem
-    assert "pip install 'gd2po[trl]'" in finding.problem
-
-
-def test_a_process_that_dies_without_a_word_is_a_problem(site: Path) -> None:
-    install(site, "silent", "1.2", "import os; os._exit(3)")
-    assert "ended with status 3" in str(examine(Check("silent", "import silent", "silent", "tests")).problem)
-
-
-def test_a_package_that_hangs_is_a_problem(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gd2po.cli.doctor.LOAD_SECONDS", 0.5)
-    install(site, "slow", "1.2", "import time; time.sleep(60)")
-    assert "did not load within 0.5 s" in str(examine(Check("slow", "import slow", "slow", "tests")).problem)
-
-
-def test_a_package_out_of_range_is_a_problem_that_names_the_range(site: Path) -> None:
-    install(site, "trl", "99.0")
-    finding = examine(next(check for check in CHECKS if check.package == "trl"))
-    assert finding.version == "99.0"
-    assert str(supported_range("trl")) in str(finding.problem)
-    assert re.search(r"pip install 'trl[^']*<1\.17", str(finding.problem))
-
-
-def test_a_missing_package_is_no_problem_unless_another_needs_it(site: Path) -> None:
-    alone = Check("not-there", "", "gd2po[verl]", "verl", needed_by="host")
-    assert examine(alone).problem is None
-    assert "pip install 'gd2po[verl]'" in examine(alone).note
-    install(site, "host", "1.0")
-    assert "not installed, and host needs it" in str(examine(alone).problem)
-
-
-def test_the_ranges_are_those_of_the_packages_metadata() -> None:
-    for package in ("trl", "torch"):
-        (stated,) = set(re.findall(rf'"{package}([<>=][^"]+)"', PYPROJECT))
-        assert set(str(supported_range(package)).split(",")) == set(stated.split(","))
-    assert str(supported_range("vllm")) == ""
-
-
-def test_verl_narrows_a_range_where_it_is_installed(site: Path) -> None:
-    extras = ["one>=2", "one<9; extra == 'trl'", "one<5; extra == 'absent'", "absent<7; extra == 'absent'"]
-    install(site, "host", "1.0", requires=extras)
-    assert set(str(supported_range("one", by="host")).split(",")) == {">=2", "<9"}
-    assert str(supported_range("absent", by="host")) == "<7"
-    install(site, "absent", "1.0")
-    assert set(str(supported_range("one", by="host")).split(",")) == {">=2", "<9", "<5"}
-
-
-def test_the_hosts_wishes_are_shown(site: Path) -> None:
-    assert examine(Check("not-there", "", "x", "tests", hosts=("gd2po", "host"))).note == "for tests: pip install 'x'"
-    install(site, "host", "1.0", requires=["torch>=2.9"])
-    note = examine(Check("torch", "print('one')", "x", "tests", hosts=("gd2po", "host"))).note
-    assert note == f"one (gd2po asks for {supported_range('torch')}) (host asks for >=2.9)"
-
-
-def test_a_plug_in_that_is_not_registered_is_a_problem(site: Path) -> None:
-    install(site, "gd2po", "0.0", code=None)
-    assert "not registered: the installed metadata of gd2po has no entry point" in str(examine_plug_in().problem)
-
-
-def test_a_plug_in_that_two_packages_register_is_a_problem(site: Path) -> None:
-    install(site, "gd2po", "0.0", code=None, points=PLUG_IN)
-    install(site, "fork", "0.0", points=PLUG_IN)
-    assert "registered 2 times, by " in str(examine_plug_in().problem)
-
-
-def test_a_plug_in_that_is_switched_off_is_a_problem(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(site, "gd2po", "0.0", code=None, points=PLUG_IN)
-    monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", "other, another")
-    assert "switched off by VERL_USE_EXTERNAL_PLUGINS=other, another" in str(examine_plug_in().problem)
-
-
-@pytest.mark.skipif(find_spec("verl") is not None, reason="verl is installed here, and the plug-in loads")
-def test_a_plug_in_that_does_not_load_is_a_problem_with_its_cause(site: Path) -> None:
-    install(site, "gd2po", gd2po.__version__, code=None, points=PLUG_IN)
-    problem = str(examine_plug_in().problem)
-    assert "does not load: gd2po.errors.MissingDependencyError: The verl plug-in needs verl" in problem
-    assert "verl would go on without it" in problem
-
-
-@pytest.mark.skipif(find_spec("verl") is None, reason="verl is not installed here; `make test-verl` runs this test")
-def test_the_plug_in_is_found_and_loads() -> None:
-    finding = examine_plug_in()
-    assert finding.problem is None
-    assert finding.note == "algorithm.adv_estimator=gd2po is gd2po_estimator"
+def doctor(*path: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*map(str, path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-c", "from gd2po.cli import main; main()", "doctor"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
 
 
 @pytest.mark.slow
 def test_the_command_says_what_is_there_and_ends_with_0() -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", "from gd2po.cli import main; main()", "doctor"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    result = doctor()
     assert result.returncode == 0, result.stdout
     assert re.search(r"^torch +\S+ +ok +\S+", result.stdout, re.MULTILINE)
     assert re.search(r"^trl +1\.\d+\.\d+ +ok", result.stdout, re.MULTILINE)
 
 
 @pytest.mark.slow
-def test_the_command_ends_with_1_and_the_remedy_where_something_is_wrong(site: Path) -> None:
-    install(site, "vllm", "0.0.1", "raise ImportError('libcudart.so.13: cannot open shared object file')")
-    result = subprocess.run(
-        [sys.executable, "-c", "from gd2po.cli import main; main()", "doctor"],
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+def test_the_command_ends_with_1_and_the_remedy_where_something_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "vllm.py").write_text("raise ImportError('libcudart.so.13: cannot open shared object file')")
+    info = tmp_path / "vllm-0.0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.4\nName: vllm\nVersion: 0.0.1\n")
+    result = doctor(tmp_path)
     assert result.returncode == 1
     assert re.search(r"^vllm +0\.0\.1 +PROBLEM", result.stdout, re.MULTILINE)
     assert "vllm: is installed and does not load: ImportError: libcudart.so.13" in result.stdout

@@ -16,12 +16,10 @@ from datasets import Dataset
 from typer.testing import CliRunner, Result
 
 from gd2po.cli import app
-from gd2po.cli.evaluate import parse_levels, parse_reward_models
 from gd2po.data import builtin_model
 from gd2po.data.toolcalls.task import toolcall_examples
 from gd2po.errors import ConfigError, DataFormatError, OutputWriteError
 from gd2po.evaluation.generation.generate import TransformersPolicy
-from gd2po.evaluation.safety import summarise_rewards
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "rewards"))
 from reward_checkpoints import save_classifier, save_score_head
@@ -60,8 +58,9 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def api_bank(levels: Path, out: Path, *more: str) -> list[Any]:
-    model = ("--model", "builtin:toolcalls", "--device", "cpu", "--max-new-tokens", "64", "--batch-size", "4")
-    return ["api-bank", "--data", levels, "--levels", "1,2", "--out", out, *model, *more]
+    model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu", "--batch_size", "4")
+    options = ("--levels", "1,2", "--output_dir", out, "--max_completion_length", "64")
+    return ["api-bank", "--data", levels, *options, *model, *more]
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,7 @@ def test_an_evaluation_ends_with_a_table_and_every_output_as_json(whole: tuple[P
     for word in ("accuracy", "format", "length", "level 1", "level 2", "overall"):
         assert word in printed
     scores = json.loads((out / "scores.json").read_text())
-    assert scores["settings"]["model"] == "builtin:toolcalls"
+    assert scores["settings"]["model_name_or_path"] == "builtin:toolcalls"
     assert [scores["scores"][part]["num_outputs"] for part in ("level 1", "level 2", "overall")] == [6, 4, 10]
     assert len(scores["outputs"]) == 10
     assert sum(output["correct"] for output in scores["outputs"]) == 10 * scores["scores"]["overall"]["accuracy"]
@@ -98,7 +97,7 @@ def test_an_evaluation_that_was_stopped_goes_on_and_ends_the_same(
         patch.setattr(TransformersPolicy, "complete", interrupted)
         result = evaluate(*api_bank(levels, tmp_path))
     assert result.exit_code == 130
-    assert "Stopped. 8 of 10 are saved; the same command goes on" in result.output
+    assert "Stopped. 8 of 10 outputs are saved. The same command resumes from there." in result.output
     assert "8 of 10 outputs are in" in done(*api_bank(levels, tmp_path))
     assert (tmp_path / "scores.json").read_text() == (whole[0] / "scores.json").read_text()
 
@@ -113,14 +112,14 @@ def test_a_finished_evaluation_loads_no_model_again(
 
 
 def test_outputs_of_other_settings_are_not_mixed(levels: Path, whole: tuple[Path, str]) -> None:
-    error = refused(*api_bank(levels, whole[0], "--max-new-tokens", "65"))
+    error = refused(*api_bank(levels, whole[0], "--max_completion_length", "65"))
     assert isinstance(error, ConfigError)
-    assert "`max_new_tokens` was 64, now 65" in str(error)
+    assert "`max_completion_length` was 64, now 65" in str(error)
     assert "`prompts` was" in str(refused(*api_bank(levels, whole[0], "--limit", "2")))
 
 
 def test_a_completion_ends_where_the_context_does(levels: Path, tmp_path: Path) -> None:
-    printed = done(*api_bank(levels, tmp_path, "--max-new-tokens", "4096", "--limit", "1"))
+    printed = done(*api_bank(levels, tmp_path, "--max_completion_length", "4096", "--limit", "1"))
     assert "Completions end after" in printed
     assert "the model's context has 1024" in printed
 
@@ -139,8 +138,8 @@ def test_outputs_made_elsewhere_are_scored(levels: Path, tmp_path: Path, form: s
         file.write_text(json.dumps({f"Level1_{n}": {"raw_output": text} for n, text in texts.items()}))
     printed = done("api-bank", "--data", levels, "--levels", "1", "--outputs", file)
     assert "50.00 %" in printed
-    assert "4 of 6 prompts have no output in the file" in printed
-    done("api-bank", "--data", levels, "--levels", "1", "--outputs", file, "--out", tmp_path / "scored")
+    assert "Excluded, without an output in the file: 4 of 6 prompts." in printed
+    done("api-bank", "--data", levels, "--levels", "1", "--outputs", file, "--output_dir", tmp_path / "scored")
     scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
     assert scores["scores"]["overall"] == {"num_outputs": 2, "accuracy": 0.5, "format": 0.5, "length": 0.0}
     assert scores["settings"] is None
@@ -168,29 +167,32 @@ def test_a_file_of_outputs_of_another_form_is_named(levels: Path, tmp_path: Path
 
 
 def test_a_model_or_outputs_have_to_be_given(levels: Path, tmp_path: Path) -> None:
-    assert "Give either `--model`" in str(refused("api-bank", "--data", levels))
-    both = refused("api-bank", "--data", levels, "--model", "m", "--outputs", "o")
-    assert "Give either `--model`" in str(both)
+    assert "Give either a policy (`model_name_or_path`)" in str(refused("api-bank", "--data", levels))
+    both = refused("api-bank", "--data", levels, "--model_name_or_path", "m", "--outputs", "o")
+    assert "Give either a policy" in str(both)
     assert "cannot read" in str(refused("api-bank", "--data", levels, "--levels", "1", "--outputs", tmp_path / "no"))
-    assert "there is no file" in str(refused("api-bank", "--data", tmp_path, "--model", "builtin:toolcalls"))
+    assert "there is no file" in str(
+        refused("api-bank", "--data", tmp_path, "--model_name_or_path", "builtin:toolcalls")
+    )
 
 
 def test_the_built_in_task_is_scored(tmp_path: Path) -> None:
-    arguments = ["toolcalls", "--model", "builtin:toolcalls", "--size", "12", "--device", "cpu", "--out", tmp_path]
-    printed = done(*arguments)
+    model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu")
+    printed = done("toolcalls", *model, "--eval_prompts", "12", "--output_dir", tmp_path)
     assert "exact_call_accuracy" in printed
     scores = json.loads((tmp_path / "scores.json").read_text())
     exact = sum(output["exact"] for output in scores["outputs"])
     assert scores["scores"]["exact_call_accuracy"] == pytest.approx(exact / 12)
     assert set(scores["scores"]) >= {"tool_call_correctness", "tool_call_format", "think_length"}
-    rescored = done("toolcalls", "--size", "12", "--outputs", tmp_path / "outputs.jsonl")
+    rescored = done("toolcalls", "--eval_prompts", "12", "--outputs", tmp_path / "outputs.jsonl")
     assert f"{exact / 12:.4f}" in rescored
 
 
 def test_sampled_outputs_are_scored_and_come_again(tmp_path: Path) -> None:
     """A third of the outputs is there already when the second evaluation begins."""
-    arguments = ["toolcalls", "--model", "builtin:toolcalls", "--size", "12", "--device", "cpu", "--batch-size", "4"]
-    sampled = [*arguments, "--temperature", "1", "--out"]
+    model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu")
+    arguments = ["toolcalls", *model, "--eval_prompts", "12", "--batch_size", "4"]
+    sampled = [*arguments, "--temperature", "1", "--output_dir"]
     assert "temperature 1" in done(*sampled, tmp_path / "one")
     (tmp_path / "two").mkdir()
     for name in ("outputs.jsonl", "outputs.settings.json"):
@@ -198,8 +200,8 @@ def test_sampled_outputs_are_scored_and_come_again(tmp_path: Path) -> None:
     lines = (tmp_path / "one" / "outputs.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "two" / "outputs.jsonl").write_text("".join(lines[:4]))
     done(*sampled, tmp_path / "two")
-    done(*arguments, "--temperature", "1", "--seed", "1", "--out", tmp_path / "other")
-    done(*arguments, "--out", tmp_path / "greedy")
+    done(*arguments, "--temperature", "1", "--seed", "1", "--output_dir", tmp_path / "other")
+    done(*arguments, "--output_dir", tmp_path / "greedy")
     texts = {
         name: {
             line["key"]: line["raw_output"]
@@ -209,7 +211,7 @@ def test_sampled_outputs_are_scored_and_come_again(tmp_path: Path) -> None:
     }
     assert texts["two"] == texts["one"]
     assert len({tuple(texts[name][str(row)] for row in range(12)) for name in ("one", "other", "greedy")}) == 3
-    assert "`temperature` must be 0" in str(refused(*arguments, "--temperature", "-1", "--out", tmp_path / "no"))
+    assert "`temperature` must be 0" in str(refused(*arguments, "--temperature", "-1", "--output_dir", tmp_path / "no"))
 
 
 def test_an_evaluation_that_was_killed_goes_on_and_ends_the_same(
@@ -259,7 +261,8 @@ def test_a_disk_that_fills_up_loses_no_output(levels: Path, whole: tuple[Path, s
 def test_prompts_that_the_model_has_no_form_or_no_room_for_are_refused(levels: Path, tmp_path: Path) -> None:
     model = tmp_path / "model"
     shutil.copytree(builtin_model("builtin:toolcalls"), model)
-    command = ["api-bank", "--data", levels, "--levels", "1", "--model", model, "--device", "cpu", "--out"]
+    options = ("--model_name_or_path", model, "--device", "cpu")
+    command = ["api-bank", "--data", levels, "--levels", "1", *options, "--output_dir"]
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 100}))
     error = refused(*command, tmp_path / "short")
@@ -294,8 +297,8 @@ def reward_models(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def safety(data: Path, rewards: str, out: Path, *more: str) -> list[Any]:
-    model = ("--model", "builtin:toolcalls", "--device", "cpu", "--max-new-tokens", "8")
-    return ["safety", "--data", data, "--reward-models", rewards, "--out", out, *model, *more]
+    model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu", "--max_completion_length", "8")
+    return ["safety", "--data", data, "--reward_models", rewards, "--output_dir", out, *model, *more]
 
 
 def test_safety_is_the_mean_of_each_reward_per_data_set(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
@@ -335,31 +338,13 @@ def test_scores_of_reward_models_are_kept_and_gone_on_with(
 
 
 def test_long_prompts_are_cut_on_the_left(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
-    done(*safety(safety_data, reward_models, tmp_path, "--max-prompt-tokens", "4"))
+    done(*safety(safety_data, reward_models, tmp_path, "--max_prompt_tokens", "4"))
     outputs = json.loads((tmp_path / "scores.json").read_text())["outputs"]
     assert len({output["raw_output"] for output in outputs}) == 1  # all that is left of each prompt is the turn's start
 
 
 def test_wrong_reward_models_and_data_are_named(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
-    assert parse_reward_models("org/rm, cost=c") == {"rm": "org/rm", "cost": "c"}
-    for text, message in {"": "needs name=model", "a=": "needs name=model", "a=x,a=y": "'a' is taken"}.items():
-        with pytest.raises(ConfigError, match=message):
-            parse_reward_models(text)
-    with pytest.raises(ConfigError, match="needs numbers with commas"):
-        parse_levels("1;2")
     assert "no folder with test files" in str(refused(*safety(tmp_path / "none", reward_models, tmp_path / "o")))
     save_classifier(tmp_path / "labels", num_labels=2)
     error = refused(*safety(safety_data, f"x={tmp_path / 'labels'}", tmp_path / "o", "--limit", "1"))
     assert "needs one label, and its configuration has 2" in str(error)
-    with pytest.raises(ValueError, match="needs one score per completion: expected 2, got 1"):
-        summarise_rewards(["a", "b"], {"r": [1.0]})
-
-
-def test_the_real_prompts_of_the_safety_evaluation_load(real_data: Path) -> None:
-    from gd2po.data.safety import load_safety_prompts
-
-    prompts = load_safety_prompts(real_data / "safe_alignment", limit=20)
-    counts: dict[str, int] = {}
-    for prompt in prompts:
-        counts[prompt.dataset] = counts.get(prompt.dataset, 0) + 1
-    assert counts == {"Stanford Alpaca": 20, "Anthropic/hh-rlhf": 20, "PKU-Alignment/PKU-SafeRLHF": 20}

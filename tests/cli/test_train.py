@@ -169,7 +169,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path) -> No
     (checkpoint,) = folder.glob("checkpoint-*")
     step = int(checkpoint.name.removeprefix("checkpoint-"))
     assert f"Stopped after step {step}" in output
-    command = output.split("To go on:")[1].split()
+    command = output.split("To resume:")[1].split()
     assert command[:2] == ["gd2po", "train"]
 
     copy = tmp_path / "before"

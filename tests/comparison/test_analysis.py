@@ -131,7 +131,7 @@ def test_the_target_is_most_of_what_the_baseline_gains(comparison: Maker) -> Non
 def test_a_named_target_wins_and_an_unknown_one_is_refused(comparison: Maker) -> None:
     lifts: dict[str, list[float | None]] = {"gdpo": [0.0], "other": [0.0]}
     assert comparison(lifts, targets={"brevity": 0.55}).targets["brevity"] == 0.55
-    with pytest.raises(ConfigError, match="no score 'brevty'. There are: exact calls, brevity"):
+    with pytest.raises(ConfigError, match="no score 'brevty' to reach. There are: exact calls, brevity"):
         comparison(lifts, targets={"brevty": 0.5})
 
 

@@ -43,3 +43,11 @@ def test_what_holds_no_prompts_is_named(tmp_path: Path) -> None:
         load_safety_prompts(tmp_path)
     with pytest.raises(InvalidInputError, match="`limit` must be at least 1"):
         load_safety_prompts(tmp_path, limit=0)
+
+
+def test_the_real_prompts_of_the_safety_evaluation_load(real_data: Path) -> None:
+    prompts = load_safety_prompts(real_data / "safe_alignment", limit=20)
+    counts: dict[str, int] = {}
+    for prompt in prompts:
+        counts[prompt.dataset] = counts.get(prompt.dataset, 0) + 1
+    assert counts == {"Stanford Alpaca": 20, "Anthropic/hh-rlhf": 20, "PKU-Alignment/PKU-SafeRLHF": 20}

@@ -404,7 +404,7 @@ def test_weights_go_by_name_or_by_place() -> None:
         ([0.0, 0.0], "not all 0"),
         ([1, math.inf], "finite"),
     ):
-        with pytest.raises(InvalidInputError, match=message):
+        with pytest.raises(InvalidInputError, match=f"`reward_weights` .*{message}"):
             resolve_weights(weights, ["a", "b"])
 
 

@@ -47,7 +47,7 @@ def test_the_navigation_has_every_page_once_and_no_other() -> None:
     assert sorted(pages_of(NAV)) == sorted(PAGES)
 
 
-@pytest.mark.parametrize("room", ["gd2po", "gd2po.diagnosis", "gd2po.rewards", "gd2po.data"])
+@pytest.mark.parametrize("room", ["gd2po", "gd2po.diagnosis", "gd2po.evaluation", "gd2po.rewards", "gd2po.data"])
 def test_every_public_name_is_in_the_reference(room: str) -> None:
     public = {f"{room}.{name}" for name in importlib.import_module(room).__all__ if not name.startswith("_")}
     assert public - set(DOCUMENTED) == set()

@@ -17,7 +17,7 @@ def test_a_new_folder_is_made(tmp_path: Path) -> None:
 
 def test_a_folder_with_another_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("seed: 1")
-    with pytest.raises(RunFolderError, match=r"is not empty.*--resume_from_checkpoint"):
+    with pytest.raises(RunFolderError, match=r"is not empty.*`resume_from_checkpoint` .*checkpoint-<step>"):
         open_run_folder(str(tmp_path), None)
     assert (tmp_path / "config.yaml").read_text() == "seed: 1"
 

@@ -80,7 +80,7 @@ def test_the_resolved_configuration_gives_the_same_run_again(tmp_path: Path) -> 
     [
         (["--config", "quikstart"], "Did you mean 'quickstart'"),
         (["--config", "nothing.yaml"], "The recipes are: .*quickstart"),
-        (["--config"], "`--config` needs a recipe"),
+        (["--config"], "`config` needs a recipe"),
         (["--snr_thresold", "0.4"], "unknown key `snr_thresold`. Did you mean `snr_threshold`"),
         (["--no-such-thing-at-all"], "unknown key `no-such-thing-at-all`"),
         (["--max_steps", "many"], "Argument --max_steps.*: invalid int value: 'many'"),
@@ -135,5 +135,5 @@ def test_a_wrong_field_of_a_warm_start_names_its_own_help() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine's GPU computes in bfloat16")
 def test_bfloat16_without_a_gpu_says_what_to_do() -> None:
-    with pytest.raises(ConfigError, match="`bf16` needs a GPU .* On a CPU: --use_cpu --bf16 false"):
+    with pytest.raises(ConfigError, match="`bf16` needs a GPU .* Set it to false, on a CPU with `use_cpu`"):
         parse("--config", "tool-calling")

@@ -1,226 +1,29 @@
-"""`gd2po doctor`: what gd2po works with here, in which versions, whether it loads, and what to do if not."""
+"""`gd2po doctor`."""
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
 import sys
-from dataclasses import dataclass
-from importlib import metadata
 
 import typer
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
-
-LOAD_SECONDS = 300
-"""How long loading one package may take; a cold network disk needs a minute for torch."""
-
-PLUG_IN_GROUP = "verl.plugins"
-
-_LOAD_TORCH = """
-import torch
-device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-print("no accelerator: the CPU alone" if device is None else f"{torch.accelerator.device_count()} x {device.type}")
-"""
-# verl's FSDP workers import a class of TRL's wherever TRL is found, and TRL 1.16 no longer has it.
-_LOAD_VERL = """
-import verl
-from importlib.util import find_spec
-if find_spec("trl") is not None:
-    try:
-        from trl.experimental.ppo import AutoModelForCausalLMWithValueHead
-    except ImportError:
-        print("but its FSDP workers do not start beside this TRL: train in an environment without TRL")
-"""
-# The entry point is loaded here, where an exception is seen; verl would log it at DEBUG and go on.
-_LOAD_PLUG_IN = f"""
-from importlib.metadata import entry_points
-(point,) = entry_points(group="{PLUG_IN_GROUP}", name="gd2po")
-point.load()
-import verl.trainer.ppo.v1
-from verl.trainer.ppo.core_algos import get_adv_estimator_fn
-print("algorithm.adv_estimator=gd2po is", get_adv_estimator_fn("gd2po").__name__)
-"""
+from rich.console import Console
 
 
-@dataclass(frozen=True)
-class Check:
-    """A package to look for.
+def doctor() -> None:
+    """Say what is found here to work with (torch, TRL, verl, vLLM ...), whether it loads, and what to do if not."""
+    import gd2po
+    from gd2po.integrations.doctor import run_checks
 
-    Args:
-        package: its name on the package index.
-        script: Python that uses it; its last line of output is shown as a note.
-        install: what to install where it is missing.
-        purpose: what it is for.
-        needed_by: the package without which it may be missing; None where it may always be.
-        hosts: packages that state a range of their own, which is shown.
-    """
-
-    package: str
-    script: str
-    install: str
-    purpose: str
-    needed_by: str | None = None
-    hosts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was found of a package: its version (None: not installed), a note, and a problem with its remedy or None."""
-
-    package: str
-    version: str | None
-    note: str = ""
-    problem: str | None = None
-
-
-CHECKS = (
-    Check("torch", _LOAD_TORCH, "torch", "everything", needed_by="gd2po"),
-    Check("transformers", "import transformers", "gd2po[trl]", "training", needed_by="trl"),
-    Check("trl", "from gd2po import GD2POTrainer", "gd2po[trl]", "training on one machine"),
-    Check("verl", _LOAD_VERL, "gd2po[verl]", "training on a cluster"),
-    Check("ray", "import ray", "gd2po[verl]", "verl", needed_by="verl"),
-    Check("TransferQueue", "import transfer_queue", "gd2po[verl]", "verl's default trainer", needed_by="verl"),
-    Check("vllm", "import vllm", "vllm", "generating faster", hosts=("trl", "verl")),
-)
-
-
-def run_checks() -> int:
-    """Print what gd2po works with here, a line as each check ends; the exit status.
-
-    Returns:
-        1 if something that is installed is broken or outside the supported range, or lacks a part; else 0.
-    """
-    typer.echo(f"gd2po {metadata.version('gd2po')} on Python {sys.version.split()[0]}, {sys.executable}\n")
-    findings = []
-    for check in CHECKS:
-        findings.append(examine(check))
-        _print_row(findings[-1])
-        if check.package == "verl" and findings[-1].version is not None:
-            findings.append(examine_plug_in())
-            _print_row(findings[-1])
-    problems = [finding for finding in findings if finding.problem is not None]
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"gd2po {gd2po.__version__} on Python {sys.version.split()[0]}, {sys.executable}\n", markup=False)
+    shown = {"ok": ("ok", "green"), "missing": ("-", "dim"), "problem": ("PROBLEM", "bold red")}
+    problems = []
+    for finding in run_checks():
+        word, style = shown[finding.state]
+        way_out = f": {finding.way_out}" if finding.state == "missing" else ""
+        console.print(f"{finding.package:<14} {finding.version or 'not installed':<16} ", end="", markup=False)
+        console.print(f"{word:<8} {finding.note}{way_out}".rstrip(), style=style, markup=False)
+        if finding.problem is not None:
+            problems.append(finding)
     for finding in problems:
-        typer.echo(f"\n{finding.package}: {finding.problem}")
-    return 1 if problems else 0
-
-
-def supported_range(package: str, by: str = "gd2po") -> SpecifierSet:
-    """The versions of a package that the metadata of `by` asks for; empty if it says nothing.
-
-    An extra named after a package, such as `verl`, speaks for those who have that package, or ask about it.
-
-    Args:
-        package: a name on the package index.
-        by: an installed package.
-
-    Example:
-        >>> str(supported_range("torch"))
-        '>=2.6'
-    """
-    ranges = SpecifierSet()
-    for requirement in map(Requirement, metadata.requires(by) or []):
-        if canonicalize_name(requirement.name) != canonicalize_name(package):
-            continue
-        extra = re.search(r"""extra == ['"]([\w.-]+)""", str(requirement.marker or ""))
-        if extra is None or extra[1] == canonicalize_name(package) or _version(extra[1]) is not None:
-            ranges &= requirement.specifier
-    return ranges
-
-
-def examine(check: Check) -> Finding:
-    """Look for one package: is it there, in a supported version, and does it load?"""
-    remedy = f"pip install '{check.install}'"
-    version = _version(check.package)
-    if version is None:
-        if check.needed_by is not None and _version(check.needed_by) is not None:
-            return Finding(check.package, None, problem=f"not installed, and {check.needed_by} needs it. {remedy}")
-        return Finding(check.package, None, note=f"for {check.purpose}: {remedy}{_wishes(check)}")
-    supported = supported_range(check.package)
-    if not supported.contains(version, prereleases=True):
-        return Finding(
-            check.package,
-            version,
-            problem=f"{version} is not in the range that gd2po is made for, {supported}. "
-            f"pip install '{check.package}{supported}'",
-        )
-    note, problem = _load(check.script)
-    if problem is not None:
-        problem = f"{problem} Repair the installation: {remedy}"
-    return Finding(check.package, version, note + _wishes(check), problem)
-
-
-def examine_plug_in() -> Finding:
-    """Does verl find the plug-in, and does it load? verl itself is silent about plug-ins that fail."""
-    name = "verl plug-in"
-    points = list(metadata.entry_points(group=PLUG_IN_GROUP, name="gd2po"))
-    if not points:
-        return Finding(
-            name,
-            None,
-            problem=f"not registered: the installed metadata of gd2po has no entry point in the group {PLUG_IN_GROUP}. "
-            "Install gd2po again: pip install --force-reinstall --no-deps gd2po (from a clone: pip install -e .)",
-        )
-    if len(points) > 1:
-        owners = ", ".join(point.dist.name for point in points if point.dist)
-        return Finding(
-            name,
-            "registered",
-            problem=f"registered {len(points)} times, by {owners}. Uninstall all but gd2po.",
-        )
-    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
-    if policy != "auto" and "gd2po" not in {part.strip() for part in policy.split(",")}:
-        return Finding(
-            name,
-            "registered",
-            problem=f"switched off by VERL_USE_EXTERNAL_PLUGINS={policy}. Unset it, or add gd2po to its list.",
-        )
-    note, problem = _load(_LOAD_PLUG_IN)
-    if problem is not None:
-        problem = f"{problem} verl would go on without it and without a word. pip install 'gd2po[verl]'"
-    return Finding(name, "registered", note, problem)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _wishes(check: Check) -> str:
-    """What the hosts of a package ask for."""
-    return "".join(
-        f" ({host} asks for {supported_range(check.package, by=host)})"
-        for host in check.hosts
-        if _version(host) is not None and supported_range(check.package, by=host)
-    )
-
-
-def _load(script: str) -> tuple[str, str | None]:
-    """Run Python in a process of its own; its last line of output, and what went wrong or None."""
-    try:
-        result = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LOAD_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"did not load within {LOAD_SECONDS} s."
-    if result.returncode:
-        said = [line.strip() for line in result.stderr.splitlines() if line.strip()]
-        cause = said[-1] if said else f"the process ended with status {result.returncode}"
-        return "", f"is installed and does not load: {cause.removesuffix('.')}."
-    printed = result.stdout.splitlines()
-    return (printed[-1].strip() if printed else ""), None
-
-
-def _print_row(finding: Finding) -> None:
-    state = "PROBLEM" if finding.problem is not None else "-" if finding.version is None else "ok"
-    version = finding.version or "not installed"
-    typer.echo(f"{finding.package:<14} {version:<16} {state:<8} {finding.note}".rstrip())
+        console.print(f"\n{finding.package}: {finding.problem} {finding.way_out}", markup=False)
+    raise typer.Exit(1 if problems else 0)

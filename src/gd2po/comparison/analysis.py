@@ -31,7 +31,7 @@ def compare(plan: Plan, runs: Sequence[Run], targets: Mapping[str, float] | None
     metrics = metrics_of(done)
     unknown = sorted(set(targets or {}) - set(metrics))
     if unknown and done:
-        raise ConfigError(f"`--target`: there is no score {unknown[0]!r}. There are: {', '.join(metrics)}.")
+        raise ConfigError(f"There is no score {unknown[0]!r} to reach. There are: {', '.join(metrics)}.")
     aims = {metric: _target(metric, plan.baseline, done) for metric in metrics} | dict(targets or {})
     methods = [_method(name, plan, runs, metrics, aims) for name in plan.methods]
     same_prompts = all(

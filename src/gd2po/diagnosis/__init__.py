@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gd2po.diagnosis.analysis import diagnose
     from gd2po.diagnosis.model import Diagnosis
-    from gd2po.diagnosis.run_report import RunReport, write_run_report
+    from gd2po.diagnosis.run_report import RunReport, report_log, write_run_report
     from gd2po.diagnosis.views.json import to_json, write_json
     from gd2po.diagnosis.views.page import render_html, write_html
     from gd2po.diagnosis.views.terminal import print_diagnosis
@@ -30,6 +30,7 @@ __all__ = [
     "diagnose",
     "print_diagnosis",
     "render_html",
+    "report_log",
     "to_json",
     "write_html",
     "write_json",
@@ -44,6 +45,7 @@ _HOMES = {
     "diagnose": "gd2po.diagnosis.analysis",
     "print_diagnosis": "gd2po.diagnosis.views.terminal",
     "render_html": "gd2po.diagnosis.views.page",
+    "report_log": "gd2po.diagnosis.run_report",
     "to_json": "gd2po.diagnosis.views.json",
     "write_html": "gd2po.diagnosis.views.page",
     "write_json": "gd2po.diagnosis.views.json",

@@ -120,18 +120,18 @@ def resolve_weights(weights: Mapping[str, float] | Sequence[float] | None, names
         for name in weights:
             if name not in names:
                 raise InvalidInputError(
-                    f"`weights` names {name!r}, which is not among the rewards: {', '.join(names)}."
+                    f"`reward_weights` names {name!r}, which is not among the rewards: {', '.join(names)}."
                 )
         resolved = [float(weights.get(name, 1.0)) for name in names]
     else:
         resolved = [float(weight) for weight in weights]
         if len(resolved) != len(names):
             raise InvalidInputError(
-                f"`weights` needs one weight per reward: expected {len(names)} ({', '.join(names)}), got "
+                f"`reward_weights` needs one weight per reward: expected {len(names)} ({', '.join(names)}), got "
                 f"{len(resolved)}."
             )
     if not all(np.isfinite(resolved)) or not any(resolved):
-        raise InvalidInputError(f"`weights` needs finite numbers that are not all 0: got {resolved}.")
+        raise InvalidInputError(f"`reward_weights` needs finite numbers that are not all 0: got {resolved}.")
     return resolved
 
 

@@ -1,7 +1,8 @@
-"""The report in a run's own folder."""
+"""The reports on a log, and the one in a run's own folder."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,17 +11,63 @@ from gd2po.diagnosis.model import Diagnosis
 from gd2po.diagnosis.views.json import write_json
 from gd2po.diagnosis.views.page import write_html
 from gd2po.logs.reward_log import RewardLog
+from gd2po.runs.folder import CONFIG
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """A diagnosis and where it was written."""
+    """A diagnosis and where it was written; None where it was not."""
 
     diagnosis: Diagnosis
-    html: Path
-    json: Path
+    html: Path | None
+    json: Path | None
+
+
+def report_log(
+    log: RewardLog,
+    reward_weights: Mapping[str, float] | Sequence[float] | None = None,
+    *,
+    html: str | Path | None = None,
+    json: str | Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RunReport:
+    r"""Diagnose a log and write what is asked for; for a run folder of gd2po the report inside it in any case.
+
+    Args:
+        log: the rollouts.
+        reward_weights: as `diagnose` takes them.
+        html: file of the page; None for report.html in a run folder of gd2po, and for none elsewhere.
+        json: file of the numbers; None for report.json in a run folder of gd2po, and for none elsewhere.
+        progress: told how many rollouts have been read, now and then.
+
+    Returns:
+        The diagnosis and the files.
+
+    Raises:
+        DataFormatError: a malformed row or file.
+        InvalidInputError: weights that do not go with the rewards, or none but 0.
+        MissingDependencyError: a page is to be written, and `gd2po[report]` is not installed.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "log.csv")
+        ...     _ = path.write_text("step,group,correct,brief\n0,a,1,0\n0,a,0,1\n0,a,1,1\n0,a,0,0\n")
+        ...     report = report_log(RewardLog(path), json=Path(folder, "numbers.json"))
+        >>> report.html, report.json.name
+        (None, 'numbers.json')
+    """
+    folder = log.files.run_folder
+    if folder is not None and (folder / CONFIG).is_file():
+        html, json = html or folder / HTML_NAME, json or folder / JSON_NAME
+    diagnosis = diagnose(log, reward_weights, progress=progress)
+    return RunReport(
+        diagnosis=diagnosis,
+        html=None if html is None else write_html(diagnosis, html),
+        json=None if json is None else write_json(diagnosis, json),
+    )
 
 
 def write_run_report(folder: str | Path) -> RunReport:
@@ -34,9 +81,4 @@ def write_run_report(folder: str | Path) -> RunReport:
         MissingDependencyError: `gd2po[report]` is not installed.
     """
     folder = Path(folder)
-    diagnosis = diagnose(RewardLog(folder))
-    return RunReport(
-        diagnosis=diagnosis,
-        html=write_html(diagnosis, folder / HTML_NAME),
-        json=write_json(diagnosis, folder / JSON_NAME),
-    )
+    return report_log(RewardLog(folder), html=folder / HTML_NAME, json=folder / JSON_NAME)

@@ -39,7 +39,7 @@ def recipe_path(name_or_path: str) -> Path:
         return _FOLDER / f"{name_or_path}.yaml"
     nearest = difflib.get_close_matches(name_or_path, names, n=1)
     hint = f"Did you mean {nearest[0]!r}?" if nearest else f"The recipes are: {', '.join(names)}."
-    raise ConfigError(f"`--config` must be a recipe or a YAML file: there is no {name_or_path!r}. {hint}")
+    raise ConfigError(f"`config` must be a recipe or a YAML file: there is no {name_or_path!r}. {hint}")
 
 
 def recipe_summary(name: str) -> str:

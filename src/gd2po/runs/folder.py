@@ -41,8 +41,8 @@ def open_run_folder(output_dir: str, resume_from: str | None) -> Path:
         raise RunFolderError(f"`output_dir` must be a folder: {folder} is a file.")
     if folder.is_dir() and any(folder.iterdir()) and not resumes_here:
         raise RunFolderError(
-            f"{folder} is not empty, and may hold another run. Choose another `output_dir`, or go on with that run: "
-            f"gd2po train --config {folder / CONFIG} --resume_from_checkpoint {folder}/checkpoint-<step>"
+            f"{folder} is not empty, and may hold another run. Choose another `output_dir`, or resume that run with "
+            f"its own `config` {folder / CONFIG} and `resume_from_checkpoint` {folder}/checkpoint-<step>."
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -65,7 +65,7 @@ def require_steps_left(resume_from: str | None, max_steps: int) -> None:
     if step >= max_steps:
         raise ConfigError(
             f"{resume_from} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left to train. "
-            "It holds the trained policy. To train on, raise --max_steps."
+            "It holds the trained policy. To train on, raise `max_steps`."
         )
 
 

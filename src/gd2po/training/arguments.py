@@ -196,13 +196,13 @@ def _parse(
         if "support bf16" not in str(error):
             raise
         raise ConfigError(
-            "`bf16` needs a GPU that computes in bfloat16, and there is none here. On a CPU: --use_cpu --bf16 false. "
-            "On an older GPU: --bf16 false."
+            "`bf16` needs a GPU that computes in bfloat16, and there is none here. Set it to false, on a CPU with "
+            "`use_cpu`."
         ) from error
     unknown = [item.lstrip("-").split("=")[0] for item in rest if item.startswith("--")]
     _refuse_unknown(unknown, known, "", command)
     if rest:
-        raise ConfigError(f"Not understood: {' '.join(rest)}. Options look like --learning_rate 1e-6.")
+        raise ConfigError(f"Not understood: {' '.join(rest)}. Each value follows the name of its field.")
     resolved = {key: value for key, value in parser.resolved.items() if key in known and key not in _NOT_KEPT}
     return parsed[: len(fields)], resolved
 
@@ -214,7 +214,7 @@ def _take_config(argv: list[str]) -> tuple[list[str], str | None]:
     try:
         parsed, rest = parser.parse_known_args(argv)
     except argparse.ArgumentError as error:
-        raise ConfigError("`--config` needs a recipe or a YAML file.") from error
+        raise ConfigError("`config` needs a recipe or a YAML file.") from error
     return rest, parsed.config
 
 

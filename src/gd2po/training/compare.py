@@ -28,24 +28,24 @@ from gd2po.comparison.run.plan import (
 from gd2po.comparison.run.runner import Runner, override_arguments
 from gd2po.comparison.views.page import write_html, write_json
 from gd2po.comparison.views.terminal import print_comparison
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
 from gd2po.runs.folder import write_config
+from gd2po.training import INTERRUPTED
 from gd2po.training.arguments import ParsedRun, parse_run
 
 EVALUATIONS = 5
-"""Of each run, the one before training left out, unless `--eval-every` says otherwise."""
+"""Of each run, the one before training left out, unless `eval_every` says otherwise."""
 
 RUN_PROGRAM = (sys.executable, "-m", "gd2po.training.worker")
-INTERRUPTED = 130
 
 _FIXED = ("--report_to", "none", "--html_report", "false")
 """A comparison has a page of its own."""
 
 _INSTEAD = {
-    "seed": "Name the seeds with --seeds.",
-    "output_dir": "Name the folder with --out.",
-    "resume_from_checkpoint": "The same command goes on with a comparison that was stopped.",
+    "seed": "Name the seeds in `seeds`.",
+    "output_dir": "Each run has a folder in the comparison's own.",
+    "resume_from_checkpoint": "The same command resumes a comparison that was stopped.",
     "log_rollouts": "They are always logged.",
 }
 """What a comparison sets for its runs, and the way to say it."""
@@ -56,19 +56,30 @@ _OF_A_RUN = ("output_dir", "seed", "run_name", "logging_dir")
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """The command line of `gd2po compare`, besides what goes to `gd2po train`."""
+    """What to compare, besides the settings of all runs."""
 
     config: str = "quickstart"
+    """A packaged recipe or a YAML file."""
     methods: str = ""
+    """Built-in methods, with commas between them."""
     own_methods: Sequence[str] = field(default_factory=list)
+    """`name:key=value,key=value` each."""
     seeds: str = "0-4"
+    """Numbers and ranges, with commas between them."""
     jobs: int = 1
+    """Runs at a time."""
     threads: int | None = None
-    out: str | None = None
+    """Of each run; None for the cores divided by `jobs`."""
+    output_dir: str | None = None
+    """Folder of the comparison; None for one under `runs` named for the configuration."""
     baseline: str | None = None
+    """Method that the others are compared with; None for gdpo, or the first where gdpo is not compared."""
     eval_prompts: int = 256
+    """Held-out prompts."""
     eval_every: int | None = None
+    """Steps between two evaluations; None for a fifth of all."""
     targets: Sequence[str] = field(default_factory=list)
+    """Scores whose first reaching is reported: `score=number` each."""
 
 
 def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
@@ -79,20 +90,22 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
         arguments: settings of all runs, as `gd2po train` takes them.
 
     Raises:
+        MissingDependencyError: `gd2po[report]` is not installed.
         ConfigError: whatever would fail in every run, before the first begins.
         RunFolderError: the folder holds another comparison, or one is at work in it.
         DiskFullError: no space is left.
     """
+    _require_report()
     if options.jobs < 1:
-        raise ConfigError(f"`--jobs` must be at least 1: got {options.jobs}.")
+        raise ConfigError(f"`jobs` must be at least 1: got {options.jobs}.")
     targets = parse_targets(options.targets)
     plan, base = make_plan(options, arguments)
-    folder = Path(options.out or f"runs/compare-{recipe_path(options.config).stem}")
+    folder = Path(options.output_dir or f"runs/compare-{recipe_path(options.config).stem}")
     console = Console()
     with files.opened(folder):
         old = read_plan(folder)
         if old is not None:
-            if options.threads is None:  # the default follows --jobs, which may change from one time to the next
+            if options.threads is None:  # the default follows `jobs`, which may change from one time to the next
                 plan = dataclasses.replace(plan, threads=old.threads)
             require_same_comparison(folder, plan, old)
         write_config(folder, base.resolved, files.SETTINGS)
@@ -100,7 +113,7 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
         try:
             Runner(plan, folder, RUN_PROGRAM, options.jobs, console).run()
         except KeyboardInterrupt:
-            console.print(f"\nStopped. The same command goes on from where it was: {folder}", highlight=False)
+            console.print(f"\nStopped. The same command resumes it: {folder}", highlight=False)
             return INTERRUPTED
         comparison = compare(plan, read_runs(plan, folder), targets)
         written = [
@@ -111,6 +124,19 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
     for path in written:
         console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
     return int(any(method.failed for method in comparison.methods))
+
+
+def _require_report() -> None:
+    """Raise if the page cannot be made: it comes last, and nobody should learn of it after hours.
+
+    Raises:
+        MissingDependencyError: names the package.
+    """
+    try:
+        import jinja2 as _jinja2  # noqa: F401
+        import plotly.offline as _plotly  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"A comparison needs {error.name}: pip install 'gd2po[trl,report]'.") from error
 
 
 def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, ParsedRun]:
@@ -128,12 +154,12 @@ def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, 
     base = _parse([*own, "--eval_every", "0"], "`gd2po compare`")
     steps = base.training.max_steps
     if steps < 1:
-        raise ConfigError("`max_steps` must be at least 1, so that all methods train equally long: set --max_steps.")
+        raise ConfigError(f"`max_steps` must be at least 1, so that all methods train equally long: got {steps}.")
     if options.eval_prompts < 1:
-        raise ConfigError(f"`--eval-prompts` must be at least 1: got {options.eval_prompts}. They are the evidence.")
+        raise ConfigError(f"`eval_prompts` must be at least 1: got {options.eval_prompts}. They are the evidence.")
     every = options.eval_every if options.eval_every is not None else -(-steps // EVALUATIONS)
     if every < 1:
-        raise ConfigError(f"`--eval-every` must be at least 1: got {every}.")
+        raise ConfigError(f"`eval_every` must be at least 1: got {every}.")
     base = _parse([*own, "--eval_every", str(every)], "`gd2po compare`")
     resolved: dict[str, dict[str, Any]] = {}
     for name, overrides in methods.items():
@@ -143,7 +169,7 @@ def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, 
     refuse_same_settings(resolved)
     threads = options.threads if options.threads is not None else max(1, _cores() // options.jobs)
     if threads < 1:
-        raise ConfigError(f"`--threads` must be at least 1: got {threads}.")
+        raise ConfigError(f"`threads` must be at least 1: got {threads}.")
     plan = Plan(
         config=options.config,
         arguments=list(arguments),
@@ -162,7 +188,7 @@ def _refuse_own(flag: str) -> None:
     """Raise for a field that the comparison sets itself."""
     name = flag.removeprefix("--").replace("-", "_")
     if flag.startswith("--") and name in _INSTEAD:
-        raise ConfigError(f"`{flag}` cannot be set for all runs of a comparison. {_INSTEAD[name]}")
+        raise ConfigError(f"`{name}` cannot be set for all runs of a comparison. {_INSTEAD[name]}")
 
 
 def _parse(arguments: list[str], whose: str) -> ParsedRun:
@@ -207,8 +233,8 @@ def parse_targets(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             sign = ""
         if not sign or not metric.strip():
-            raise ConfigError(f"`--target` must be score=number, like 'exact calls=0.65': got {text!r}.")
+            raise ConfigError(f"A target must be score=number, like 'exact calls=0.65': got {text!r}.")
         if metric.strip() in targets:
-            raise ConfigError(f"`--target` names {metric.strip()!r} twice.")
+            raise ConfigError(f"There are two targets for {metric.strip()!r}. Leave one out.")
         targets[metric.strip()] = value
     return targets

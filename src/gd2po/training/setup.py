@@ -16,7 +16,7 @@ from gd2po.training.arguments import ParsedRun, RunArguments
 def load_train_prompts(run: RunArguments) -> Any:
     """The prompts to train on."""
     if run.dataset_name is None:
-        raise ConfigError("`dataset_name` is missing: name the prompts, e.g. --dataset_name builtin:toolcalls.")
+        raise ConfigError("`dataset_name` is missing: name the prompts, such as builtin:toolcalls.")
     return _load_split(run, run.dataset_name, run.dataset_train_split, run.dataset_size)
 
 
@@ -28,7 +28,7 @@ def load_held_out_prompts(run: RunArguments) -> Any:
     if run.eval_dataset_name is None and not has_splits(source):
         raise ConfigError(
             f"`eval_prompts` needs prompts that are not trained on, and {source} has no splits: name a file of them "
-            "with --eval_dataset_name, or set --eval_prompts 0."
+            "in `eval_dataset_name`, or set `eval_prompts` to 0."
         )
     return _load_split(run, source, run.dataset_test_split, run.eval_prompts)
 
@@ -64,7 +64,7 @@ def model_path(parsed: ParsedRun) -> str:
     """Where the model comes from: a path or hub id, the built-in policy's folder for its name."""
     name = parsed.model.model_name_or_path
     if name is None:
-        raise ConfigError("`model_name_or_path` is missing: name a model, e.g. --model_name_or_path builtin:toolcalls.")
+        raise ConfigError("`model_name_or_path` is missing: name a model, such as builtin:toolcalls.")
     return builtin_model(name)
 
 
@@ -93,7 +93,7 @@ def load_model(path: str, parsed: ParsedRun) -> Any:
     if getattr(parsed.training, "beta", 0.0) != 0.0 and not parsed.model.use_peft:
         raise ConfigError(
             "`beta` needs the reference model, which TRL cannot read out of a GGUF file: set beta to 0, use LoRA "
-            "(--use_peft), or save the model as safetensors first and leave `gguf_file` out."
+            "(`use_peft`), or save the model as safetensors first and leave `gguf_file` out."
         )
     from transformers import AutoModelForCausalLM
     from trl.trainer.utils import create_model_from_path

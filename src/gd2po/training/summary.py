@@ -39,10 +39,16 @@ def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> No
     if kept:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in kept.items())
         console.print(f"signal retained per reward: {shares}", highlight=False)
+    console.print(f"\nRun folder: {folder}", highlight=False, soft_wrap=True)
+    _print_next_commands(folder, summary, console)
+
+
+def _print_next_commands(folder: Path, summary: dict[str, Any], console: Console) -> None:
+    """Print commands to paste."""
     other = "gdpo" if summary["advantage_estimator"] == "gd2po" else "gd2po"
     recipe = summary["recipe"] or folder / "config.yaml"
     console.print(
-        f"\nRun folder: {folder}\nNext:\n"
+        "Next:\n"
         f"  gd2po train --config {recipe} --advantage_estimator {other}   the same run with {other}\n"
         f"  gd2po train --config {recipe} --snr_threshold 1.0   drop every conflict\n"
         f"  gd2po diagnose {folder}   where its rewards conflict, and what each method would do",

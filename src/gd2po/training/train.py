@@ -19,13 +19,11 @@ from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.trainer import GD2POTrainer
 from gd2po.runs.folder import open_run_folder, require_steps_left, write_config, write_summary
-from gd2po.training import setup
+from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.callbacks import RewardProgress, StopOnInterrupt, Stopwatch
 from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
 from gd2po.training.summary import print_summary
-
-INTERRUPTED = 130  # the shell's exit status for a program ended by Ctrl-C
 
 
 def train_command(argv: Sequence[str]) -> int:
@@ -57,7 +55,7 @@ def train_command(argv: Sequence[str]) -> int:
     trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
     trainer.save_state()
     if stop.interrupted:
-        _say_how_to_resume(folder, trainer.state.global_step, console)
+        _print_resume_command(folder, trainer.state.global_step, console)
         return INTERRUPTED
     trainer.save_model(str(folder))
     after = evaluation.score(trainer, trainer.state.global_step, "after training")
@@ -142,10 +140,11 @@ def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:
     return None if scores is None else vars(scores)
 
 
-def _say_how_to_resume(folder: Path, step: int, console: Console) -> None:
+def _print_resume_command(folder: Path, step: int, console: Console) -> None:
+    """Print a command to paste."""
     resume = ["gd2po", "train", "--config", f"{folder}/config.yaml"]
     resume += ["--resume_from_checkpoint", f"{folder}/checkpoint-{step}"]
     console.print(
-        f"\nStopped after step {step}; everything up to it is saved. To go on:\n\n  {shlex.join(resume)}\n",
+        f"\nStopped after step {step}; everything up to it is saved. To resume:\n\n  {shlex.join(resume)}\n",
         soft_wrap=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from rich.console import Console
@@ -21,7 +22,7 @@ def warm_start_command(argv: Sequence[str]) -> int:
     parsed = parse_warm_start(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
     run, training = parsed.run, parsed.training
     if run.dataset_name is None:
-        raise ConfigError("`dataset_name` is missing: name the demonstrations, e.g. --dataset_name rlla/sft.json.")
+        raise ConfigError("`dataset_name` is missing: name the demonstrations, such as rlla/sft.json.")
     as_run = cast(ParsedRun, parsed)  # the fields that loading a model reads are the same
     path = setup.model_path(as_run)
     demonstrations = load_demonstrations(
@@ -47,13 +48,15 @@ def warm_start_command(argv: Sequence[str]) -> int:
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if losses:
         console.print(f"Loss {losses[0]:.3f} -> {losses[-1]:.3f} on {len(demonstrations)} demonstrations.")
-    console.print(
-        f"Run folder: {folder}\nNext:\n  gd2po train --config tool-calling --model_name_or_path {folder}",
-        highlight=False,
-        soft_wrap=True,
-        markup=False,
-    )
+    console.print(f"Run folder: {folder}", highlight=False, soft_wrap=True, markup=False)
+    _print_next_command(folder, console)
     return 0
+
+
+def _print_next_command(folder: Path, console: Console) -> None:
+    """Print a command to paste."""
+    command = f"  gd2po train --config tool-calling --model_name_or_path {folder}"
+    console.print(f"Next:\n{command}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _require_chat_template(tokenizer: Any, demonstrations: Any, path: str) -> None:

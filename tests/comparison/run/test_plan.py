@@ -17,9 +17,9 @@ from gd2po.errors import ConfigError, RunFolderError
     ("names", "own", "message"),
     [
         (["gdpo", "gd2po-hrad"], [], "no method 'gd2po-hrad'. Did you mean 'gd2po-hard'?"),
-        (["gdpo", "gdpo"], [], "names 'gdpo' twice"),
+        (["gdpo", "gdpo"], [], "Two methods are named 'gdpo'"),
         (["gdpo"], [], "at least two methods"),
-        (["gdpo", "grpo"], ["GDPO:snr_eps=1"], "names 'GDPO' twice"),
+        (["gdpo", "grpo"], ["GDPO:snr_eps=1"], "Two methods are named 'GDPO'"),
         (["gdpo", "grpo"], ["gdpo:snr_eps=1"], "is a built-in method"),
         (["gdpo"], ["mine"], "must be name:key=value"),
         (["gdpo"], ["mine:"], "must be name:key=value"),
@@ -113,4 +113,4 @@ def test_another_comparison_in_the_folder_is_refused(
     with pytest.raises(RunFolderError, match="holds another comparison") as caught:
         plans.require_same_comparison(tmp_path, dataclasses.replace(old, **changes), old)  # type: ignore[arg-type]
     assert message in str(caught.value)
-    assert "Choose another --out" in str(caught.value)
+    assert "Choose another `output_dir`" in str(caught.value)

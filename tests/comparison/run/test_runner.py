@@ -79,7 +79,7 @@ def test_a_full_disk_stops_the_comparison_and_says_so(
     make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path
 ) -> None:
     plan = make_plan({"a": FULL, "b": PLAIN})
-    with pytest.raises(DiskFullError, match="No space is left for .*: make room, and the same command goes on"):
+    with pytest.raises(DiskFullError, match="No space is left for .*: make room, and the same command resumes"):
         run(plan, tmp_path / "out", program)
     assert not files.is_done(files.run_folder(tmp_path / "out", "b", 0))
 
@@ -132,7 +132,7 @@ def test_what_was_killed_before_a_checkpoint_begins_again(
 def test_two_comparisons_at_work_in_one_folder_are_refused(tmp_path: Path) -> None:
     with (
         files.opened(tmp_path / "out"),
-        pytest.raises(RunFolderError, match="Another comparison is at work in .*choose another --out"),
+        pytest.raises(RunFolderError, match="Another comparison is at work in .*choose another `output_dir`"),
         files.opened(tmp_path / "out"),
     ):
         pass

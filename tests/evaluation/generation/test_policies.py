@@ -78,7 +78,7 @@ def test_a_context_shorter_than_the_prompt_is_an_error_and_one_barely_longer_a_l
 
 
 def test_a_model_that_is_not_there_and_options_that_do_not_fit_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="`model`: cannot load .*nowhere"):
+    with pytest.raises(ConfigError, match="`model_name_or_path`: cannot load .*nowhere"):
         load_policy(str(tmp_path / "nowhere"))
     with pytest.raises(InvalidInputError, match="`backend` must be 'transformers' or 'vllm', got 'vlm'"):
         load_policy(BUILTIN, backend="vlm")
@@ -90,7 +90,7 @@ def test_a_model_that_is_not_there_and_options_that_do_not_fit_are_named(tmp_pat
 
 def test_vllm_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
-    with pytest.raises(MissingDependencyError, match="`--backend vllm` needs vLLM .*pip install vllm"):
+    with pytest.raises(MissingDependencyError, match="`backend`: 'vllm' needs vLLM .*pip install vllm"):
         load_policy(BUILTIN, backend="vllm")
 
 
@@ -112,10 +112,10 @@ def test_vllm_is_asked_for_greedy_completions_of_the_same_tokens(monkeypatch: py
     module = ModuleType("vllm")
     vars(module).update(LLM=Engine, SamplingParams=lambda **options: options)
     monkeypatch.setitem(sys.modules, "vllm", module)
-    policy = load_policy("owner/name", backend="vllm", dtype="bfloat16", revision="r")
+    policy = load_policy("owner/name", backend="vllm", dtype="bfloat16", model_revision="r")
     assert policy.complete([[1, 2], [3]], 9) == ["t0", "t1"]
     assert (policy.context, policy.tokenizer) == (77, "tokenizer")
-    assert asked[0]["model"] == "owner/name"
+    assert (asked[0]["model"], asked[0]["revision"]) == ("owner/name", "r")
     assert asked[0]["trust_remote_code"] is False
     assert asked[1] == [{"prompt_token_ids": [1, 2]}, {"prompt_token_ids": [3]}]
     assert (asked[2]["temperature"], asked[2]["max_tokens"]) == (0.0, 9)

@@ -40,15 +40,15 @@ def opened(folder: Path) -> Iterator[None]:
     """
     with naming_a_full_disk(folder):
         if folder.exists() and not folder.is_dir():
-            raise RunFolderError(f"`--out` must be a folder: {folder} is a file.")
+            raise RunFolderError(f"`output_dir` must be a folder: {folder} is a file.")
         if folder.is_dir() and not (folder / PLAN).exists() and any(path.name != _LOCK for path in folder.iterdir()):
-            raise RunFolderError(f"{folder} is not empty and holds no comparison. Choose another --out.")
+            raise RunFolderError(f"{folder} is not empty and holds no comparison. Choose another `output_dir`.")
         folder.mkdir(parents=True, exist_ok=True)
         try:
             lock = FileLock(folder / _LOCK).acquire(timeout=0)
         except Timeout as error:
             raise RunFolderError(
-                f"Another comparison is at work in {folder}. Wait for it to end, or choose another --out."
+                f"Another comparison is at work in {folder}. Wait for it to end, or choose another `output_dir`."
             ) from error
         with lock:
             yield
@@ -68,7 +68,7 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
 def full_disk(folder: Path) -> DiskFullError:
     """The error of a full disk."""
     return DiskFullError(
-        f"No space is left for {folder}. Nothing that is finished is lost: make room, and the same command goes on."
+        f"No space is left for {folder}. Nothing that is finished is lost: make room, and the same command resumes."
     )
 
 

@@ -99,24 +99,22 @@ def choose_methods(names: Sequence[str], own: Sequence[str]) -> dict[str, dict[s
     known = builtin_methods()
     for name in names:
         if name not in known:
-            raise ConfigError(
-                f"`--methods`: there is no method {name!r}. {did_you_mean(name, known)} Your own goes by --method "
-                "name:key=value."
-            )
-        _add(chosen, name, known[name], "--methods")
+            hint = did_you_mean(name, known)
+            raise ConfigError(f"`methods`: there is no method {name!r}. {hint} A method of your own is name:key=value.")
+        _add(chosen, name, known[name])
     for name, overrides in own_methods:
         if name in known:
-            raise ConfigError(f"`--method`: {name!r} is a built-in method. Give yours another name.")
-        _add(chosen, name, overrides, "--method")
+            raise ConfigError(f"{name!r} is a built-in method. Give yours another name.")
+        _add(chosen, name, overrides)
     if len(chosen) < 2:
-        raise ConfigError("`--methods` needs at least two methods to compare, e.g. --methods gdpo,gd2po-snr.")
+        raise ConfigError("`methods` needs at least two methods to compare, such as gdpo,gd2po-snr.")
     return chosen
 
 
-def _add(chosen: dict[str, dict[str, str]], name: str, overrides: dict[str, str], option: str) -> None:
+def _add(chosen: dict[str, dict[str, str]], name: str, overrides: dict[str, str]) -> None:
     # Folders carry the names, and not every file system tells letters' cases apart.
     if name.casefold() in {known.casefold() for known in chosen}:
-        raise ConfigError(f"`{option}` names {name!r} twice.")
+        raise ConfigError(f"Two methods are named {name!r}. Leave one out, or give yours another name.")
     chosen[name] = overrides
 
 
@@ -135,10 +133,10 @@ def parse_method(text: str) -> tuple[str, dict[str, str]]:
     parts = re.split(r",(?=\s*\w+=)", rest)
     pairs = [part.partition("=") for part in parts]
     if not colon or not all(key.strip() and sign for key, sign, _ in pairs):
-        raise ConfigError(f"`--method` must be name:key=value,key=value: got {text!r}.")
+        raise ConfigError(f"A method of your own must be name:key=value,key=value: got {text!r}.")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"`--method`: a name has letters, digits, dots, dashes and underscores, up to 64, and names a folder: "
+            "The name of a method has letters, digits, dots, dashes and underscores, up to 64, and names a folder: "
             f"got {name!r}."
         )
     overrides: dict[str, str] = {}
@@ -146,11 +144,11 @@ def parse_method(text: str) -> tuple[str, dict[str, str]]:
         key = key.strip().replace("-", "_")
         if key in EQUAL:
             raise ConfigError(
-                f"`--method {name}` sets `{key}`, which has to be equal in all methods: otherwise their results say "
-                f"nothing about the methods. Set it for all: gd2po compare ... --{key} {value}"
+                f"The method {name!r} sets `{key}`, which has to be equal in all methods: otherwise their results say "
+                "nothing about the methods. Set it for all runs, outside the method."
             )
         if key in overrides:
-            raise ConfigError(f"`--method {name}` sets `{key}` twice.")
+            raise ConfigError(f"The method {name!r} sets `{key}` twice.")
         overrides[key] = value.strip()
     return name, overrides
 
@@ -170,12 +168,12 @@ def parse_seeds(text: str) -> list[int]:
         match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
         first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if first > last:
-            raise ConfigError(f"`--seeds` needs numbers and ranges from low to high, like 0-4 or 0,1,7: got {text!r}.")
+            raise ConfigError(f"`seeds` needs numbers and ranges from low to high, like 0-4 or 0,1,7: got {text!r}.")
         if last >= 2**32:
-            raise ConfigError(f"`--seeds` must be below 2^32: got {last}.")
+            raise ConfigError(f"`seeds` must be below 2^32: got {last}.")
         for seed in range(first, last + 1):
             if seed in seeds:
-                raise ConfigError(f"`--seeds` has {seed} twice: {text!r}. The same run again is no further evidence.")
+                raise ConfigError(f"`seeds` has {seed} twice: {text!r}. The same run again is no further evidence.")
             seeds.append(seed)
     return seeds
 
@@ -189,7 +187,7 @@ def choose_baseline(name: str | None, methods: Mapping[str, Overrides]) -> str:
     if name is None:
         return BASELINE if BASELINE in methods else next(iter(methods))
     if name not in methods:
-        raise ConfigError(f"`--baseline` must be one of the methods compared: {', '.join(methods)}; got {name!r}.")
+        raise ConfigError(f"`baseline` must be one of the methods compared: {', '.join(methods)}; got {name!r}.")
     return name
 
 
@@ -225,7 +223,9 @@ def read_plan(folder: Path) -> Plan | None:
     try:
         return Plan(**json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise RunFolderError(f"{path} is not the plan of a comparison ({error}). Choose another --out.") from error
+        raise RunFolderError(
+            f"{path} is not the plan of a comparison ({error}). Choose another `output_dir`."
+        ) from error
 
 
 def write_plan(folder: Path, plan: Plan) -> None:
@@ -255,6 +255,6 @@ def require_same_comparison(folder: Path, new: Plan, old: Plan) -> None:
     if differs:
         more = f", and {len(differs) - 3} more" if len(differs) > 3 else ""
         raise RunFolderError(
-            f"{folder} holds another comparison: {'; '.join(differs[:3])}{more}. Choose another --out. The same "
-            "command as before goes on with the old one, and more methods or seeds may be added to it."
+            f"{folder} holds another comparison: {'; '.join(differs[:3])}{more}. Choose another `output_dir`. The same "
+            "command as before resumes the old one, and more methods or seeds may be added to it."
         )

@@ -1,4 +1,4 @@
-"""Records on disk as they come, so that an evaluation that was killed goes on where it was."""
+"""Records on disk as they come, so that an evaluation that was killed can be resumed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gd2po.runs.files import write_text
 class OutputLog:
     """A file of JSON lines, one record with a `key` each, that only grows; a context manager.
 
-    Beside it lies a file with the settings that its records depend on. A log is only gone on with under the same
-    settings.
+    Beside it lies a file with the settings that its records depend on. A log takes further records under the
+    same settings only.
 
     Args:
         path: the file, `<name>.jsonl`; its settings are in `<name>.settings.json`. Folders are made.
@@ -125,7 +125,7 @@ class OutputLog:
     def _cannot_write(self, error: OSError) -> OutputWriteError:
         return OutputWriteError(
             f"Cannot write {self.path}: {error.strerror or error}. {len(self.records)} records are safe in it. Make "
-            "room and run the same command again: it goes on from there."
+            "room and run the same command again: it resumes from there."
         )
 
 

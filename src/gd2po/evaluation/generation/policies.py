@@ -37,11 +37,11 @@ class VllmPolicy:
 
 
 def load_policy(
-    model: str,
+    model_name_or_path: str,
     *,
     backend: str = "transformers",
     gguf_file: str | None = None,
-    revision: str | None = None,
+    model_revision: str | None = None,
     dtype: str = "auto",
     device: str | None = None,
     trust_remote_code: bool = False,
@@ -51,10 +51,10 @@ def load_policy(
     """The model with its tokenizer, ready to generate.
 
     Args:
-        model: folder or hub id of a causal language model.
+        model_name_or_path: folder or hub id of a causal language model.
         backend: "transformers", or "vllm" for a GPU with vLLM installed.
         gguf_file: file in that folder, for weights in GGUF (transformers only).
-        revision: branch, tag or commit of a hub id.
+        model_revision: branch, tag or commit of a hub id.
         dtype: "auto" for that of the checkpoint, or "float32", "bfloat16", "float16".
         device: such as "cuda:1" or "cpu"; None for the first GPU, or the CPU without one (transformers only).
         trust_remote_code: run code that comes with the model.
@@ -76,13 +76,15 @@ def load_policy(
         if gguf_file is not None or device is not None:
             option = "gguf_file" if gguf_file is not None else "device"
             raise InvalidInputError(f"`{option}` goes with the backend transformers only. Leave it out for vllm.")
-        return _load_vllm(model, sampling, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code)
+        return _load_vllm(
+            model_name_or_path, sampling, revision=model_revision, dtype=dtype, trust_remote_code=trust_remote_code
+        )
     return _load_transformers(
-        model,
+        model_name_or_path,
         sampling,
         device=device,
         dtype=dtype,
-        common={"revision": revision, "trust_remote_code": trust_remote_code}
+        common={"revision": model_revision, "trust_remote_code": trust_remote_code}
         | ({"gguf_file": gguf_file} if gguf_file is not None else {}),
     )
 
@@ -125,7 +127,8 @@ def _load_transformers(
         loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **common)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
-            f"`model`: cannot load {model!r}: {error} Give the folder or the hub id of a causal language model."
+            f"`model_name_or_path`: cannot load {model!r}: {error} Give the folder or the hub id of a causal language "
+            "model."
         ) from error
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
@@ -142,8 +145,8 @@ def _load_vllm(
         from vllm import LLM, SamplingParams  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise MissingDependencyError(
-            f"`--backend vllm` needs vLLM ({error}): pip install vllm, best into an environment of its own. Or leave "
-            "the option out: transformers gives the same outputs, slower."
+            f"`backend`: 'vllm' needs vLLM ({error}): pip install vllm, best into an environment of its own. Or leave "
+            "`backend` out: transformers gives the same outputs, slower."
         ) from error
     engine = LLM(model=model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code, seed=0)
     return VllmPolicy(engine, SamplingParams, **sampling)

@@ -26,7 +26,7 @@ def complete_all(
 ) -> None:
     """Generate what the log does not hold yet, and append it.
 
-    Batches are cut from all prompts, done or not, so that an evaluation that goes on generates the same batches, and
+    Batches are cut from all prompts, done or not, so that a resumed evaluation generates the same batches, and
     the same outputs, as one that was never stopped.
 
     Args:

@@ -1,0 +1,72 @@
+"""What the commands share: how options are spelled, what an extra is needed for, and what Ctrl-C says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+import typer
+from rich.console import Console
+
+from gd2po.errors import MissingDependencyError
+from gd2po.training import INTERRUPTED
+
+ANY_FIELD: Final[dict[str, Any]] = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Context of commands that pass on what they do not know."""
+
+_OLD_NAMES: Final = MappingProxyType({
+    "out": "output_dir",
+    "model": "model_name_or_path",
+    "revision": "model_revision",
+    "max_new_tokens": "max_completion_length",
+    "size": "eval_prompts",
+    "weights": "reward_weights",
+})  # fmt: skip
+
+
+def documented_name(name: str) -> str:
+    """The name in `--help` of an option as somebody spelled it.
+
+    Options are spelled as TRL's and as the arguments of the functions behind them. Hyphens, and the names that some
+    options had once, work as well and are shown nowhere.
+
+    Example:
+        >>> documented_name("eval-prompts"), documented_name("out"), documented_name("seeds")
+        ('eval_prompts', 'output_dir', 'seeds')
+    """
+    name = name.replace("-", "_")
+    return _OLD_NAMES.get(name, name)
+
+
+@contextmanager
+def needing(command: str, extra: str) -> Iterator[None]:
+    """Turn a missing package into an error that says how to install it.
+
+    Raises:
+        MissingDependencyError: an import inside did not find a package of somebody else's.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "gd2po":
+            raise
+        message = f"`gd2po {command}` needs {error.name}: pip install 'gd2po[{extra}]'."
+        raise MissingDependencyError(message) from error
+
+
+@contextmanager
+def resumable() -> Iterator[Console]:
+    """The console of a command that saves as it goes. Ctrl-C ends it with a word about what is saved.
+
+    Raises:
+        typer.Exit: with the status of an interrupted program.
+    """
+    console = Console()
+    try:
+        yield console
+    except KeyboardInterrupt as interrupt:
+        saved = f" {interrupt}." if str(interrupt) else ""
+        console.print(f"Stopped.{saved} The same command resumes from there.", soft_wrap=True)
+        raise typer.Exit(INTERRUPTED) from interrupt

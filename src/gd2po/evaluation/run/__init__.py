@@ -1,0 +1,1 @@
+"""Whole evaluations: a policy generates, its outputs are scored, both are saved. One module per benchmark."""

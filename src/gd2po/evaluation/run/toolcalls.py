@@ -1,0 +1,73 @@
+"""The built-in task `toolcalls` from prompts to scores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from gd2po.data import load_toolcalls
+from gd2po.evaluation.held_out import score_held_out
+from gd2po.evaluation.run.outputs import Task, collect, require_one_source
+from gd2po.evaluation.run.policy import PolicyChoice
+from gd2po.evaluation.run.result import Evaluation, finish
+from gd2po.evaluation.toolcalls import exact_call
+from gd2po.rewards import configure, think_length, tool_call_correctness, tool_call_format
+
+
+def evaluate_toolcalls(
+    policy: PolicyChoice | None = None,
+    *,
+    outputs: str | os.PathLike[str] | None = None,
+    output_dir: str | os.PathLike[str] | None = None,
+    eval_prompts: int = 512,
+    target_words: float = 32,
+    console: Console | None = None,
+) -> Evaluation[float]:
+    """Exactly right calls and the mean of each reward on the built-in task.
+
+    Outputs are saved as they come: the same call resumes an evaluation that was stopped.
+
+    Args:
+        policy: generates the outputs; None to score `outputs`.
+        outputs: file of outputs made elsewhere; None to generate.
+        output_dir: folder of outputs and scores; None for one under `runs` named for the model. Scores of a file of
+            outputs are saved only where a folder is given.
+        eval_prompts: held-out prompts, the first so many.
+        target_words: words of thought from which on the length reward is 1.
+        console: shows the progress; None shows none.
+
+    Returns:
+        Scores by name: `num_outputs`, `target_words`, `exact_call_accuracy` in [0, 1], and the mean of each reward.
+
+    Raises:
+        ConfigError: neither or both of `policy` and `outputs` are given, the model cannot be loaded, or the folder
+            holds outputs of other settings.
+        InvalidInputError: there are no prompts, or an option that the backend does not have.
+        DataFormatError: `outputs` does not hold what it has to hold.
+        OutputWriteError: the folder cannot be written to.
+        KeyboardInterrupt: Ctrl-C; its text says how many outputs are saved.
+    """
+    require_one_source(policy, outputs)
+    dataset = list(load_toolcalls("test", eval_prompts))
+    keys = [str(row) for row in range(len(dataset))]
+
+    def record(row: int, text: str) -> Mapping[str, Any]:
+        return {"index": row, "raw_output": text, "exact": exact_call(text, dataset[row]["answer"])}
+
+    task = Task("toolcalls", [row["prompt"] for row in dataset], keys, record)
+    answers = collect(task, policy, outputs, output_dir, console or Console(quiet=True))
+    scored = [row for row, key in enumerate(keys) if key in answers.records]
+    texts = [str(answers.records[keys[row]]["raw_output"]) for row in scored]
+    rewards: list[Any] = [tool_call_correctness, tool_call_format, configure(think_length, target_words=target_words)]
+    held_out = score_held_out([dataset[row] for row in scored], texts, rewards, tool_calls=True)
+    assert held_out.exact_call_accuracy is not None
+    scores = {
+        "num_outputs": held_out.num_prompts,
+        "target_words": target_words,
+        "exact_call_accuracy": held_out.exact_call_accuracy,
+        **held_out.rewards,
+    }
+    return finish(answers, scores, answers.records)

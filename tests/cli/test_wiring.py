@@ -1,0 +1,108 @@
+"""Every option reaches the function behind its command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from gd2po.cli import app
+from gd2po.diagnosis import ColumnChoices
+from gd2po.evaluation import PolicyChoice
+from gd2po.training.compare import CompareOptions
+
+
+class Asked(Exception):
+    """Raised in the place of the function, with what it was asked for."""
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, function: str, *words: str) -> Asked:
+    """What a command asks of a function, given every option that it has."""
+
+    def ask(*arguments: Any, **options: Any) -> None:
+        raise Asked(arguments, options)
+
+    monkeypatch.setattr(function, ask)
+    command: Any = get_command(app)
+    for word in words:
+        if word not in getattr(command, "commands", ()):
+            break
+        command = command.commands[word]
+    options = {spelling for parameter in command.params for spelling in parameter.opts if spelling.startswith("--")}
+    assert options == {word for word in words if word.startswith("--")}
+    result = CliRunner().invoke(app, list(words))
+    assert isinstance(result.exception, Asked), result.output
+    return result.exception
+
+
+POLICY = {
+    "model_name_or_path": "m", "backend": "vllm", "max_completion_length": "7", "batch_size": "3", "dtype": "float32",
+    "device": "cpu", "gguf_file": "f.gguf", "model_revision": "r",
+}  # fmt: skip
+CHOICE = PolicyChoice(
+    "m", "vllm", gguf_file="f.gguf", model_revision="r", dtype="float32", device="cpu", trust_remote_code=True,
+    max_completion_length=7, batch_size=3,
+)  # fmt: skip
+
+
+def words(**options: str) -> list[str]:
+    return [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def test_api_bank(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = words(**POLICY, data="d", levels="1,3", outputs="o", output_dir="out", limit="5")
+    name = "gd2po.evaluation.run.api_bank.evaluate_api_bank"
+    arguments, options = asked(monkeypatch, name, "evaluate", "api-bank", *given, "--trust_remote_code").args
+    assert arguments == ("d", CHOICE)
+    assert options.pop("console")
+    assert options == {"outputs": "o", "output_dir": "out", "levels": [1, 3], "limit": 5}
+
+
+def test_toolcalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = words(**POLICY, temperature="0.5", seed="4", outputs="o", output_dir="out", eval_prompts="9")
+    given += ["--target_words", "20", "--trust_remote_code"]
+    name = "gd2po.evaluation.run.toolcalls.evaluate_toolcalls"
+    ((policy,), options) = asked(monkeypatch, name, "evaluate", "toolcalls", *given).args
+    assert (policy.temperature, policy.seed, policy.max_completion_length, policy.batch_size) == (0.5, 4, 7, 3)
+    assert options.pop("console")
+    assert options == {"outputs": "o", "output_dir": "out", "eval_prompts": 9, "target_words": 20.0}
+
+
+def test_safety(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = words(**POLICY, data="d", reward_models="a=x,b=y", outputs="o", output_dir="out", limit="5")
+    given += [*words(max_prompt_tokens="11", reward_batch_size="2"), "--trust_remote_code"]
+    name = "gd2po.evaluation.run.safety.evaluate_safety"
+    arguments, options = asked(monkeypatch, name, "evaluate", "safety", *given).args
+    data, reward_models, policy = arguments
+    assert (data, reward_models) == ("d", {"a": "x", "b": "y"})
+    assert (policy.max_prompt_tokens, policy.dtype, policy.model_revision) == (11, "float32", "r")
+    assert options.pop("console")
+    rewards = {"batch_size": 2, "dtype": "float32", "device": "cpu", "trust_remote_code": True}
+    assert options == {"outputs": "o", "output_dir": "out", "limit": 5, "reward_options": rewards}
+
+
+def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = words(config="c", methods="gdpo,grpo", method="a:x=1", seeds="3", jobs="2", threads="4", output_dir="out")
+    given += words(baseline="grpo", eval_prompts="8", eval_every="5", target="brevity=0.5")
+    (chosen, fields), _ = asked(monkeypatch, "gd2po.training.compare.compare_command", "compare", *given).args
+    assert chosen == CompareOptions(
+        config="c", methods="gdpo,grpo", own_methods=["a:x=1"], seeds="3", jobs=2, threads=4, output_dir="out",
+        baseline="grpo", eval_prompts=8, eval_every=5, targets=["brevity=0.5"],
+    )  # fmt: skip
+    assert fields == []
+
+
+def test_diagnose(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("gd2po.diagnosis.RewardLog", lambda *log, **options: made.append((log, options)))
+    given = words(html="h", json="j", rewards="a,b", reward_weights="1,2", group="g", group_size="4", step="s")
+    given += words(step_range="2:5", prompt="p", completion="c", length="l")
+    name = "gd2po.diagnosis.report_log"
+    (_, weights), options = asked(monkeypatch, name, "diagnose", "log.csv", *given, "--skip_bad_rows").args
+    columns = ColumnChoices(
+        step="s", group="g", group_size=4, rewards=["a", "b"], prompt="p", completion="c", length="l"
+    )
+    assert made == [(("log.csv", columns), {"step_range": (2, 5), "skip_bad_rows": True})]
+    assert (weights, options["html"], options["json"]) == ([1.0, 2.0], "h", "j")
