@@ -16,12 +16,17 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
+# Each test process has a core to itself; threads of torch would only wait for each other.
+JOBS ?= 2
+PARALLEL := OMP_NUM_THREADS=1
+FAST := tests/core tests/report tests/rewards/tool_calling tests/comparison/test_statistics.py src/gd2po/core src/gd2po/report
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
-.PHONY: help train test test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean
+.PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@echo "make test-fast  the pure tests alone, under a minute"
 	@echo "make test-slow  the slower tests: real models and runs of minutes"
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
 	@echo "make check      lint, types, import rules and the documentation"
@@ -34,7 +39,10 @@ train: $(READY)
 	$(BIN)/gd2po train
 
 test: $(READY_DEV)
-	$(BIN)/pytest -m "not slow"
+	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+test-fast: $(READY_DEV)
+	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow" $(FAST)
 
 test-slow: $(READY_DEV)
 	$(BIN)/pytest -m slow
