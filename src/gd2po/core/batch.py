@@ -14,8 +14,9 @@ from gd2po.core import checks
 from gd2po.core.conflicts import agreement_snr, conflict_mask
 from gd2po.core.groups import REWARD_DIM, Deviations, Groups, compute_dtype
 from gd2po.core.result import AdvantageResult, Parts
-from gd2po.core.tolerances import HEADROOM, SNR_EPS, STD_EPS
+from gd2po.core.tolerances import BOUND_TOLERANCE, HEADROOM, SNR_EPS, STD_EPS
 from gd2po.core.whitening import whiten
+from gd2po.errors import InvalidInputError
 
 Whitening = Literal["rollouts", "tokens", "none"]
 Weights = Tensor | Sequence[float] | None
@@ -156,6 +157,38 @@ class RewardBatch:
     def over_batch(self, lanes: Tensor) -> Tensor:
         """(K, 1): sum over all rollouts (or slots) of the batch."""
         return lanes.sum(-1, keepdim=True) if lanes.ndim == 2 else lanes.sum((0, -1)).unsqueeze(-1)
+
+    def deviations_over_batch(self, scores: Tensor) -> Deviations:
+        """Deviations of lanes from their mean over the batch, as if that were one group; its slots are (1, K, 1)."""
+        num_rollouts, num_rewards = self.rewards.shape
+
+        def one_group(lanes: Tensor) -> Tensor:
+            # In any order, but each reward in one piece of memory: reductions over rollouts are fast on that.
+            return lanes.movedim(REWARD_DIM, 0).reshape(num_rewards, -1).t().unsqueeze(-1)
+
+        applies = None if self.applies is None else one_group(self.applies)
+        return Deviations.of(one_group(scores), applies, Groups.of_one(num_rollouts), self.rounding_eps)
+
+    def check_scores(self, bound: Tensor, name: str, side: Literal["least", "largest"]) -> None:
+        """Raise if a score lies beyond the bound of its reward by more than rounding.
+
+        Args:
+            bound: (K, 1) NaN where a reward has none.
+            name: of the option that gave it.
+            side: which end of the scores it bounds.
+        """
+        slack = max(BOUND_TOLERANCE, self.rounding_eps) * bound.abs().clamp_min(1)
+        # NaN, for no bound, has nothing beyond it.
+        beyond = self.lanes < bound - slack if side == "least" else self.lanes > bound + slack
+        if self.applies is not None:
+            beyond = beyond & (self.applies > 0)
+        if beyond.any():
+            row, reward = self.rows(beyond).nonzero()[0].tolist()
+            raise InvalidInputError(
+                f"`{name}` must hold the {side} score that each reward can give: row {row} of `rewards`, reward "
+                f"{reward}, is {float(self.rewards[row, reward]):g}, beyond the {float(bound[reward]):g} given. Pass "
+                "the bound by the definition of the reward, not one that was seen."
+            )
 
     @cached_property
     def count(self) -> Tensor:

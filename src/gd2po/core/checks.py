@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gd2po.core.groups import compute_dtype
-from gd2po.core.tolerances import BOUND_TOLERANCE
 from gd2po.errors import InvalidInputError, InvalidTypeError
 
 FLOAT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
@@ -141,28 +139,6 @@ def check_reward_option(
             "weight of 0 leaves a reward out."
         )
     return matrix.unsqueeze(-1).unbind(1)
-
-
-def check_scores(rewards: Tensor, bound: Tensor, name: str, side: Literal["least", "largest"]) -> None:
-    """Raise if a score lies beyond the bound of its reward by more than rounding.
-
-    Args:
-        rewards: (N, K).
-        bound: (K, 1) NaN where a reward has none.
-        name: of the option that gave it.
-        side: which end of the scores it bounds.
-    """
-    limit = bound[:, 0]
-    slack = max(BOUND_TOLERANCE, torch.finfo(rewards.dtype).eps) * limit.abs().clamp_min(1)
-    # NaN, for no score or no bound, is not beyond anything.
-    beyond = rewards < limit - slack if side == "least" else rewards > limit + slack
-    if beyond.any():
-        row, reward = beyond.nonzero()[0].tolist()
-        raise InvalidInputError(
-            f"`{name}` must hold the {side} score that each reward can give: row {row} of `rewards`, reward {reward}, "
-            f"is {float(rewards[row, reward]):g}, beyond the {float(limit[reward]):g} given. Pass the bound by the "
-            "definition of the reward, not one that was seen."
-        )
 
 
 def check_choice(value: str, name: str, choices: Sequence[str]) -> None:

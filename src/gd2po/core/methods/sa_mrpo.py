@@ -103,8 +103,8 @@ def _checked_bounds(batch: RewardBatch, reward_bounds: Tensor | Sequence[Sequenc
             f"`reward_bounds` needs the least score below the largest: got {float(low[reward]):g} and "
             f"{float(high[reward]):g} for reward {reward}. A weight of 0 leaves a reward out."
         )
-    checks.check_scores(batch.rewards, low, "reward_bounds", "least")
-    checks.check_scores(batch.rewards, high, "reward_bounds", "largest")
+    batch.check_scores(low, "reward_bounds", "least")
+    batch.check_scores(high, "reward_bounds", "largest")
     return low, high
 
 

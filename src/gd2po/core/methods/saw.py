@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gd2po.core import checks
 from gd2po.core.batch import RewardBatch, Weights, Whitening
-from gd2po.core.groups import REWARD_DIM, Deviations, Groups
+from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, check_options
 from gd2po.core.methods.warnings import missing_counts_as_zero, rewards_where
 from gd2po.core.result import AdvantageResult
@@ -110,20 +110,20 @@ def _checked_minima(batch: RewardBatch, reward_minima: Tensor | Sequence[float])
             "reward and not the largest: negate the reward and give the minimum of that."
         )
     (minima,) = checks.check_reward_option(reward_minima, "reward_minima", ("the least score",), batch.rewards, weights)
-    checks.check_scores(batch.rewards, minima, "reward_minima", "least")
+    batch.check_scores(minima, "reward_minima", "least")
     return minima
 
 
 def _variation_weights(batch: RewardBatch, minima: Tensor) -> Tensor:
     """(K, 1): omega; 0 for a reward of weight 0."""
-    # In rows, as one group; NaN where a reward does not apply or has no weight.
-    scores = torch.maximum(batch.rewards.to(batch.dtype), minima.T)
-    one_group = Groups.of_one(len(scores))
-    applies = one_group.to_lanes(scores.isnan().logical_not_().to(batch.dtype))
-    deviations = Deviations.of(one_group.to_lanes(scores.nan_to_num(nan=0.0)), applies, one_group, batch.rounding_eps)
-    mean_excess = (scores - minima.T).nan_to_num_(nan=0.0).sum(0) / deviations.count.flatten().clamp_min(1)
-    std = (deviations.std() * deviations.largest).flatten()
-    variation = (std / (mean_excess + VARIATION_EPS)).unsqueeze(-1)
+    scores = torch.maximum(batch.lanes.to(batch.dtype), minima)
+    excess = scores - minima
+    if batch.applies is not None:
+        scores, excess = scores * batch.applies, excess * batch.applies
+    mean_excess = batch.over_batch(excess) / batch.count.clamp_min(1)
+    deviations = batch.deviations_over_batch(scores)
+    std = (deviations.std() * deviations.largest).view(-1, 1)
+    variation = batch.where_weighted(std / (mean_excess + VARIATION_EPS))
     total = variation.sum()
     num_rewards = len(variation) if batch.weights is None else (batch.weights != 0).sum()
     omega = torch.where(total > 0, num_rewards * variation / (total + VARIATION_EPS), 1.0)
