@@ -122,9 +122,7 @@ def measure_methods(name: str, group_ids: Tensor, repeats: int) -> list[Measurem
     """Every method and variant of the table against gd2po."""
     rewards = make_rewards(len(group_ids), 3)
     calls = {
-        label: partial(
-            method.function, rewards, group_ids, **options, **{need: NEEDS[need] for need in method.needs}
-        )
+        label: partial(method.function, rewards, group_ids, **options, **{need: NEEDS[need] for need in method.needs})
         for method in METHODS.values()
         for label, options in method.labels.items()
     }

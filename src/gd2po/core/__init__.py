@@ -1,5 +1,6 @@
 """The methods themselves: pure functions on tensors. Needs torch and nothing else."""
 
+from gd2po.core.gradients import gradient_coefficients
 from gd2po.core.methods import METHODS
 from gd2po.core.methods.base import Method
 from gd2po.core.methods.corr_grpo import corr_grpo_advantages
@@ -39,6 +40,7 @@ __all__ = [
     "gd2po_advantages",
     "gdpo_advantages",
     "gdpo_corr_advantages",
+    "gradient_coefficients",
     "grpo_advantages",
     "mo_grpo_advantages",
     "reinforce_plus_plus_baseline_advantages",
