@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
+from gd2po.core.correlations import correlation
 from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.methods.warnings import rewards_where
 from gd2po.core.result import AdvantageResult
-from gd2po.core.statistics import correlation
 from gd2po.core.tolerances import NEGLIGIBLE_KAPPA
 
 OPPOSED_CORRELATION = -0.1
