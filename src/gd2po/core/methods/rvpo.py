@@ -105,7 +105,8 @@ def _soft_minimum(values: Tensor, prior: Tensor, takes_part: Tensor | None, kapp
     excess, total = excess.sum(REWARD_DIM), terms.sum(REWARD_DIM)
     # log1p is exact where the exponents are small, log where the sum is.
     logarithm = torch.where(excess > -0.5, excess.log1p(), total.log())
-    return least.squeeze(REWARD_DIM) - logarithm / kappa, terms / (excess + 1).unsqueeze(REWARD_DIM)
+    shares = terms / total.masked_fill(total == 0, 1).unsqueeze(REWARD_DIM)
+    return least.squeeze(REWARD_DIM) - logarithm / kappa, shares
 
 
 def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:

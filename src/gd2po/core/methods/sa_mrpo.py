@@ -76,7 +76,7 @@ def sa_mrpo_advantages(
     check_options(sa_mrpo_advantages, gamma=gamma, whitening=whitening)
     batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
     low, high = _checked_bounds(batch, reward_bounds)
-    multipliers = batch.where_weighted((1 - _range_used(batch, low, high)) ** gamma)
+    multipliers = batch.where_weighted(_share_left(batch, low, high) ** gamma)
     deviations = batch.deviations()
     components = deviations.standardised(population=True).mul_(batch.weigh(multipliers))
     combined = components.sum(REWARD_DIM)
@@ -108,18 +108,19 @@ def _checked_bounds(batch: RewardBatch, reward_bounds: Tensor | Sequence[Sequenc
     return low, high
 
 
-def _range_used(batch: RewardBatch, low: Tensor, high: Tensor) -> Tensor:
-    """(K, 1): q, NaN for a reward of weight 0."""
+def _share_left(batch: RewardBatch, low: Tensor, high: Tensor) -> Tensor:
+    """(K, 1): 1 - q, exactly 0 for a reward at its best everywhere; NaN for a reward of weight 0."""
     # At the scale of the bounds, which may be the largest floats.
     unit = torch.maximum(low.abs(), high.abs())
     low, high = low / unit, high / unit
     scores = torch.clamp(batch.lanes.to(batch.dtype) / unit, low, high)
-    used = scores - low
+    left = high - scores
     if batch.weights is not None:
-        used = torch.where(batch.weights < 0, high - scores, used)
+        left = torch.where(batch.weights < 0, scores - low, left)
     if batch.applies is not None:
-        used = used * batch.applies
-    return (batch.over_batch(used) / batch.count.clamp_min(1) / (high - low)).clamp(0, 1)
+        left = left * batch.applies
+    share = batch.over_batch(left) / batch.count.clamp_min(1) / (high - low)
+    return torch.where(batch.count > 0, share.clamp(0, 1), 1.0)
 
 
 def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:
