@@ -131,6 +131,9 @@ class Setting:
         Returns:
             Sentences without numbers of the batch: say each one once.
 
+        Raises:
+            InvalidInputError: wrong shapes or lengths, or an infinite reward or weight (a ValueError).
+
         Example:
             >>> import torch
             >>> rewards = torch.tensor([[-3.0, 0.0], [3.0, 1.0]])
@@ -138,7 +141,12 @@ class Setting:
             []
         """
         batch = RewardBatch.from_input(rewards, group_ids, reward_weights)
-        names = reward_names or [f"reward {reward}" for reward in range(batch.rewards.shape[1])]
+        num_rewards = batch.rewards.shape[1]
+        names = reward_names or [f"reward {reward}" for reward in range(num_rewards)]
+        if len(names) != num_rewards:
+            raise InvalidInputError(
+                f"`reward_names` needs one name per reward: expected {num_rewards}, got {len(names)}."
+            )
         return self.method.warn(batch, self.resolved, names)
 
 

@@ -101,7 +101,7 @@ def test_every_method_has_an_oracle() -> None:
 
 
 @pytest.mark.parametrize("name", ORACLES)
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_every_method_matches_its_oracle(name: str, data: st.DataObject) -> None:
     batch = batch_for(name, data.draw(batches(dtypes=DTYPES)))
@@ -109,14 +109,14 @@ def test_every_method_matches_its_oracle(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", ORACLES)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_every_method_matches_its_oracle_on_larger_batches(name: str, seed: int, data: st.DataObject) -> None:
     batch = batch_for(name, random_batch(seed))
     assert_matches_the_oracle(name, batch, data.draw(method_options(name, batch)))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(case=method_cases(NAMES), data=st.data())
 def test_permuting_the_rollouts_permutes_the_result(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -125,7 +125,7 @@ def test_permuting_the_rollouts_permutes_the_result(case: Case, data: st.DataObj
     assert_same(name, result_of(name, permuted, options), result_of(name, batch, options), order)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(case=method_cases(NAMES), data=st.data())
 def test_the_names_of_the_groups_do_not_matter(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -138,7 +138,7 @@ def test_the_names_of_the_groups_do_not_matter(case: Case, data: st.DataObject) 
     assert_same(name, actual, result_of(name, batch, options))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(case=method_cases([name for name in NAMES if name not in OVER_THE_BATCH]))
 def test_without_whitening_the_groups_are_independent(case: Case) -> None:
     name, batch, options = case
@@ -151,7 +151,7 @@ def test_without_whitening_the_groups_are_independent(case: Case) -> None:
     )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(case=method_cases(NAMES, scores=("integers",)), shift=st.integers(-50, 50), data=st.data())
 def test_shifting_one_reward_changes_nothing(case: Case, shift: int, data: st.DataObject) -> None:
     name, batch, options = case
@@ -185,7 +185,7 @@ def scaled(case: Case, reward: int, scale: float) -> AdvantageResult:
     return result_of(name, dataclasses.replace(batch, rewards=rewards), options | moved)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(case=method_cases(UNIT_FREE, scores=("integers",)), scale=st.floats(1.0, 100.0), data=st.data())
 def test_the_unit_of_a_reward_means_nothing_but_the_share_of_the_epsilon(
     case: Case, scale: float, data: st.DataObject
@@ -216,7 +216,7 @@ def test_the_unit_of_a_reward_decides_signs_in_the_others(name: str) -> None:
     assert (before.sign() != after.sign()).any()
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(case=method_cases([name for name in NAMES if name != "saw"]), data=st.data())
 def test_a_negative_weight_is_the_positive_one_on_the_negated_reward(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -238,7 +238,7 @@ def test_a_negative_weight_is_the_positive_one_on_the_negated_reward(case: Case,
             torch.testing.assert_close(getattr(actual, field), wanted, rtol=1e-8, atol=1e-8)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(case=method_cases(NAMES, min_rewards=2), data=st.data())
 def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -265,7 +265,7 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObj
         assert name == "corr_grpo" or not result.multipliers[..., out].any()
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(case=method_cases(NAMES))
 def test_rollouts_to_which_nothing_applies_change_nothing(case: Case) -> None:
     name, batch, options = case
@@ -285,7 +285,7 @@ def test_rollouts_to_which_nothing_applies_change_nothing(case: Case) -> None:
     assert not actual.advantages[len(batch.rewards) :].any()
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(case=method_cases(NAMES))
 def test_the_layout_of_the_groups_does_not_change_the_result(case: Case) -> None:
     def without_fetching(group_ids: Tensor) -> Groups:
@@ -301,7 +301,7 @@ def test_the_layout_of_the_groups_does_not_change_the_result(case: Case) -> None
     assert_same(name, elsewhere, result_of(name, batch, options))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(case=method_cases(NAMES, dtypes=DTYPES))
 def test_components_add_up_and_dtype_device_and_shape_are_kept(case: Case) -> None:
     name, batch, options = case
@@ -401,7 +401,7 @@ def test_where_nothing_applies_or_nothing_varies_everything_is_0(name: str) -> N
             assert result.multipliers is None or result.multipliers.isfinite().all()
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(case=method_cases([name for name in NAMES if name not in ("gd2po", "grpo", "gdpo")], dtypes=DTYPES))
 def test_reward_advantages_and_conflicts_are_those_of_gdpo(case: Case) -> None:
     name, batch, options = case
