@@ -14,8 +14,8 @@ from method_oracles import ORACLES, Input, expected_of, reward_varies_mask, sign
 from strategies import DTYPES, Batch, batch_for, batches, method_cases, method_options, random_batch
 from torch import Tensor
 
-from gd2po import METHODS, AdvantageResult, advantages, gdpo_advantages
-from gd2po.core import reward_varies_mask as core_reward_varies_mask
+from gd2po import METHODS, AdvantageResult, advantages, core, gdpo_advantages
+from gd2po import reward_varies_mask as reward_varies_mask_of_core
 from gd2po.core.groups import Groups, _dense_index
 from gd2po.core.tolerances import SIGNAL_TOLERANCE, SIGNAL_TOLERANCE_32
 
@@ -92,7 +92,7 @@ def assert_matches_the_oracle(name: str, batch: Batch, options: dict[str, Any]) 
     assert result.signal_mask.tolist() == signal_mask(given, expected.unwhitened, tolerance)
     assert result.present_mask.tolist() == given.present()
     assert result.keep_mask.tolist() == given.present()
-    varies = core_reward_varies_mask(batch.rewards, batch.group_ids, reward_weights=batch.weights)
+    varies = reward_varies_mask_of_core(batch.rewards, batch.group_ids, reward_weights=batch.weights)
     assert varies.tolist() == reward_varies_mask(given)
 
 
@@ -427,6 +427,27 @@ def test_methods_that_divide_one_total_rank_the_rollouts_of_a_group_alike(batch:
             scale = (first @ other) / (first @ first)
             assert scale > 0
             torch.testing.assert_close(other, scale * first, rtol=1e-7, atol=1e-7)
+
+
+def test_float32_inside_still_meets_the_tolerance_for_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    rewards = torch.rand(48, 3, generator=torch.Generator().manual_seed(0))
+    rewards[::7, 1] = math.nan
+    batch = Batch(rewards, torch.arange(8).repeat_interleave(6), torch.arange(48), [1.0, 0.5, 2.0])
+    needs = {"reward_minima": [0.0] * 3, "reward_bounds": [[0.0, 1.0]] * 3}
+    expected = {
+        name: result_of(name, batch, {"whitening": "tokens"} | {need: needs[need] for need in method.needs})
+        for name, method in METHODS.items()
+    }
+    for module in (core.batch, core.checks, core.groups):
+        monkeypatch.setattr(module, "compute_dtype", lambda device: torch.float32)
+    for name, wanted in expected.items():
+        options = {"whitening": "tokens"} | {need: needs[need] for need in METHODS[name].needs}
+        found = result_of(name, batch, options)
+        assert found._parts is not None
+        assert found._parts.unwhitened.dtype == torch.float32, name
+        for field in ("advantages", "unwhitened", "components", "multipliers"):
+            if getattr(wanted, field) is not None:
+                torch.testing.assert_close(getattr(found, field), getattr(wanted, field), rtol=1e-4, atol=1e-4)
 
 
 def test_gradients_do_not_flow_into_advantages() -> None:
