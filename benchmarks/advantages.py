@@ -1,4 +1,4 @@
-"""Speed of the advantage functions on one core, against a plain loop over groups.
+"""Speed of the advantage functions on one core, against a plain loop over groups and against each other.
 
     python benchmarks/advantages.py [--repeats 30] [--json FILE]
 
@@ -8,13 +8,14 @@ Every compared pair is first checked to compute the same thing.
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import torch
 from _timing import Measurement, median_milliseconds, print_table, write_json
 from torch import Tensor
 
-from gd2po import diagnose_batch, gd2po_advantages
+from gd2po import METHODS, diagnose_batch, gd2po_advantages
 from gd2po.core.metrics import batch_metrics
 from gd2po.diagnosis.verdict.advice import Advisor
 
@@ -113,6 +114,26 @@ def measure_variants(num_groups: int, group_size: int, num_rewards: int, repeats
     return rows
 
 
+NEEDS = {"reward_minima": [-3.0, 0.0, 0.0], "reward_bounds": [[-3.0, 3.0], [0.0, 1.0], [0.0, 1.0]]}
+"""What some methods have to know of `make_rewards`, three of them."""
+
+
+def measure_methods(name: str, group_ids: Tensor, repeats: int) -> list[Measurement]:
+    """Every method and variant of the table against gd2po."""
+    rewards = make_rewards(len(group_ids), 3)
+    calls = {
+        label: partial(method.function, rewards, group_ids, **options, **{need: NEEDS[need] for need in method.needs})
+        for method in METHODS.values()
+        for label, options in method.labels.items()
+    }
+    times = median_milliseconds(calls, repeats)
+    rows = []
+    for label, milliseconds in times.items():
+        ratio = milliseconds / times["gd2po"]
+        rows.append(Measurement(f"{label}, {name}: against gd2po", milliseconds, ratio, "<= 2x", ratio <= 2))
+    return rows
+
+
 def measure_large(repeats: int) -> list[Measurement]:
     rewards = make_rewards(65_536, 8)
     batches = {
@@ -161,6 +182,8 @@ def main() -> None:
         *measure_large(arguments.repeats),
         *measure_variants(2_048, 8, 3, arguments.repeats),
         *measure_variants(8_192, 8, 8, arguments.repeats),
+        *measure_methods("2,048 x 8 x 3, equal blocks", torch.arange(2_048).repeat_interleave(8), arguments.repeats),
+        *measure_methods("2,048 x 8 x 3, shuffled, unequal", shuffled_unequal_ids(2_048, 16_384), arguments.repeats),
         *measure_diagnostics(arguments.repeats),
     ]
     title = f"gd2po on one core, float32 rewards, medians of {arguments.repeats} rounds"

@@ -54,13 +54,13 @@ def standardise(scores: Sequence[float], group_ids: Sequence[int], *, eps: float
         if len(applicable) < 2:
             continue
         mean = math.fsum(scores[rollout] for rollout in applicable) / len(applicable)
-        squares = math.fsum((scores[rollout] - mean) ** 2 for rollout in applicable)
-        std = math.sqrt(squares / (len(applicable) - 1))
         rounding = eps * max(abs(scores[rollout]) for rollout in applicable)
-        for rollout in applicable:
-            distance = scores[rollout] - mean
+        distances = {rollout: scores[rollout] - mean for rollout in applicable}
+        for rollout, distance in distances.items():
             if abs(distance) <= rounding:
-                distance = 0.0
+                distances[rollout] = 0.0
+        std = math.sqrt(math.fsum(distance**2 for distance in distances.values()) / (len(applicable) - 1))
+        for rollout, distance in distances.items():
             standardised[rollout] = distance / (std + STD_EPS) if scale else distance
     return standardised
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -122,3 +122,44 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
         "scale_rewards": draw(st.booleans()),
         "whitening": draw(st.sampled_from(["rollouts", "tokens", "none"])),
     }
+
+
+@st.composite
+def method_options(draw: st.DrawFn, name: str, batch: Batch) -> dict[str, Any]:
+    """Options of a method that suit the batch, its whitening among them."""
+    drawn: dict[str, Any] = {"whitening": draw(st.sampled_from(["rollouts", "tokens", "none"]))}
+    columns = [[score for score in column if score == score] or [0.0] for column in batch.rewards.double().T.tolist()]
+    slack = st.sampled_from([0.0, 0.5, 3.0])
+    if name == "gd2po":
+        return draw(options())
+    if name in ("grpo", "gdpo"):
+        drawn["scale_rewards"] = draw(st.booleans())
+    if name in ("corr_grpo", "gdpo_corr"):
+        drawn["min_correlation_sum"] = draw(st.sampled_from([0.01, 0.2, 1.0]))
+    if name == "dara":
+        drawn["variant"] = draw(st.sampled_from(["asymmetric", "symmetric"]))
+        drawn["max_multiplier"] = draw(st.sampled_from([1.0, 1.3, 5.0, 100.0]))
+    if name == "saw":
+        drawn["mode"] = draw(st.sampled_from(["gdpo", "grpo"]))
+        drawn["reward_minima"] = [min(column) - draw(slack) for column in columns]
+    if name == "sa_mrpo":
+        drawn["gamma"] = draw(st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]))
+        drawn["reward_bounds"] = [[min(column) - draw(slack), max(column) + 0.25 + draw(slack)] for column in columns]
+    if name == "rvpo":
+        drawn["kappa"] = draw(st.sampled_from([0.0, 0.01, 0.5, 1.0, 2.0, 20.0]))
+    return drawn
+
+
+def batch_for(name: str, batch: Batch) -> Batch:
+    """The batch with weights that the method takes: saw takes no negative ones."""
+    if name == "saw" and batch.weights is not None:
+        return replace(batch, weights=[abs(weight) for weight in batch.weights])
+    return batch
+
+
+@st.composite
+def method_cases(draw: st.DrawFn, names: list[str], **limits: Any) -> tuple[str, Batch, dict[str, Any]]:
+    """A method, a batch and options of the method that suit the batch; `limits` as of `batches`."""
+    name = draw(st.sampled_from(names))
+    batch = batch_for(name, draw(batches(**limits)))
+    return name, batch, draw(method_options(name, batch))

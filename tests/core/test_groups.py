@@ -12,7 +12,7 @@ from strategies import DTYPES, group_id_lists
 
 from gd2po import diagnose_batch, gd2po_advantages
 from gd2po.core import batch, checks, statistics
-from gd2po.core.groups import Groups, _dense_index, compute_dtype, standardise
+from gd2po.core.groups import Deviations, Groups, _dense_index, compute_dtype
 from gd2po.core.tolerances import STD_EPS
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
@@ -91,11 +91,14 @@ def test_the_dense_index_numbers_the_groups_in_the_order_of_their_ids() -> None:
     assert _dense_index(torch.tensor([9, -4, 9, HIGHEST, LOWEST, -4])).tolist() == [2, 1, 2, 3, 0, 1]
 
 
-def standardised(scores: list[float], dtype: torch.dtype = torch.float64, **options: bool) -> list[float]:
-    groups = Groups.from_ids(torch.zeros(len(scores), dtype=torch.int64))
+def deviations(scores: list[float], dtype: torch.dtype = torch.float64) -> Deviations:
+    groups = Groups.of_one(len(scores))
     lanes = groups.to_lanes(torch.tensor(scores, dtype=dtype)[:, None]).double()
-    arguments = {"scale_rewards": True, "rounding_eps": torch.finfo(dtype).eps, **options}
-    return groups.from_lanes(standardise(lanes, None, groups, **arguments))[:, 0].tolist()
+    return Deviations.of(lanes, None, groups, torch.finfo(dtype).eps)
+
+
+def standardised(scores: list[float], dtype: torch.dtype = torch.float64, **options: bool) -> list[float]:
+    return deviations(scores, dtype).standardised(**options).flatten().tolist()
 
 
 def test_the_standard_deviation_is_unbiased_and_gets_its_epsilon() -> None:
@@ -106,8 +109,29 @@ def test_the_standard_deviation_is_unbiased_and_gets_its_epsilon() -> None:
     assert standardised([0.0, math.sqrt(2) * STD_EPS]) == pytest.approx([-(0.5**1.5), 0.5**1.5], rel=1e-9)
 
 
-def test_without_scaling_rewards_keep_their_unit() -> None:
-    assert standardised([1.0, 2.0, 6.0], scale_rewards=False) == pytest.approx([-2, -1, 3], rel=1e-14)
+def test_the_standard_deviation_of_the_population_divides_by_all() -> None:
+    std = math.sqrt(((1 - 3) ** 2 + (2 - 3) ** 2 + (6 - 3) ** 2) / 3)
+    expected = [(score - 3) / (std + STD_EPS) for score in (1, 2, 6)]
+    assert standardised([1.0, 2.0, 6.0], population=True) == pytest.approx(expected, rel=1e-14)
+
+
+def test_what_is_at_the_mean_up_to_rounding_is_no_part_of_the_standard_deviation() -> None:
+    # Around 1 + eps: three scores within rounding of the mean, one beyond it.
+    eps = torch.finfo(torch.bfloat16).eps
+    found = deviations([1.0, 1.0, 1.0, 1.0 + 2 * eps], torch.bfloat16)
+    assert (found.scaled != 0).flatten().tolist() == [False, False, False, True]
+    assert float(found.std() * found.largest) == pytest.approx(1.5 * eps / math.sqrt(3))
+
+
+def test_deviations_in_the_unit_of_the_rewards() -> None:
+    for in_place in (False, True):
+        found = deviations([1.0, 2.0, 6.0]).in_units_of_the_rewards(in_place=in_place)
+        assert found.flatten().tolist() == pytest.approx([-2, -1, 3], rel=1e-14)
+
+
+def test_in_place_gives_the_same_numbers() -> None:
+    scores = [0.3, 1.7, -2.9, 0.4]
+    assert standardised(scores, in_place=True) == standardised(scores)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

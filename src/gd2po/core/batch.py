@@ -12,10 +12,11 @@ from torch import Tensor
 
 from gd2po.core import checks
 from gd2po.core.conflicts import agreement_snr, conflict_mask
-from gd2po.core.groups import REWARD_DIM, Groups, compute_dtype, standardise
+from gd2po.core.groups import REWARD_DIM, Deviations, Groups, compute_dtype
 from gd2po.core.result import AdvantageResult, Parts
-from gd2po.core.tolerances import HEADROOM, SNR_EPS, STD_EPS
+from gd2po.core.tolerances import BOUND_TOLERANCE, HEADROOM, SNR_EPS, STD_EPS
 from gd2po.core.whitening import whiten
+from gd2po.errors import InvalidInputError
 
 Whitening = Literal["rollouts", "tokens", "none"]
 Weights = Tensor | Sequence[float] | None
@@ -86,6 +87,20 @@ class RewardBatch:
         """Lanes times the weight of each reward."""
         return values if self.weights is None else values * self.weights
 
+    def sign(self, values: Tensor) -> Tensor:
+        """Lanes times the sign of the weight of each reward."""
+        return values if self.weights is None else values * self.weights.sign()
+
+    def where_weighted(self, values: Tensor) -> Tensor:
+        """Lanes or (K, 1), exactly 0 (even where NaN) for the rewards of weight 0."""
+        return values if self.weights is None else torch.where(self.weights != 0, values, 0.0)
+
+    def rows(self, lanes: Tensor) -> Tensor:
+        """Lanes, with or without rewards, as rows of rollouts; floats in the dtype of the rewards."""
+        like = self.lanes if lanes.ndim == self.lanes.ndim else self.lanes[..., 0, :]
+        rows = self.groups.from_lanes(lanes.expand_as(like))
+        return rows if rows.dtype == torch.bool else rows.to(self.rewards.dtype)
+
     @cached_property
     def present(self) -> Tensor:
         """Lanes without rewards, bool: some reward with a weight applies to the rollout."""
@@ -94,29 +109,94 @@ class RewardBatch:
             votes = votes * (self.weights != 0)
         return votes.amax(REWARD_DIM) > 0
 
-    def standardised(self, scale_rewards: bool = True) -> Tensor:
-        """Lanes: the reward advantages z, each reward standardised inside its group; 0 where it does not apply."""
-        return standardise(
-            self.lanes, self.applies, self.groups, scale_rewards=scale_rewards, rounding_eps=self._rounding_eps
-        )
+    @cached_property
+    def group_size(self) -> Tensor:
+        """One value per slot, without rewards: the present rollouts of the group."""
+        return self.groups.total(self.present.to(self.dtype))
 
-    def standardised_total(self, scale_rewards: bool) -> Tensor:
-        """Lanes without rewards: the weighted sum of the rewards that apply, standardised inside its group."""
-        dtype = compute_dtype(self.lanes.device)
-        total = self.weigh(self.lanes.to(dtype) * HEADROOM).sum(REWARD_DIM, keepdim=True)
-        standardised = standardise(
-            total,
-            None if self.applies is None else self.present.to(dtype).unsqueeze(REWARD_DIM),
-            self.groups,
-            scale_rewards=scale_rewards,
-            rounding_eps=self._rounding_eps,
-            std_eps=STD_EPS * HEADROOM,
-        ).squeeze(REWARD_DIM)
-        return standardised if scale_rewards else standardised / HEADROOM
+    def deviations(self) -> Deviations:
+        """Each reward minus the mean of its group."""
+        return Deviations.of(self.lanes, self.applies, self.groups, self.rounding_eps)
+
+    def standardised(self, scale_rewards: bool = True) -> Tensor:
+        """Lanes: the reward advantages z, for a method that needs nothing else of the deviations.
+
+        Args:
+            scale_rewards: divide by the standard deviation of the group.
+        """
+        deviations = self.deviations()
+        if scale_rewards:
+            return deviations.standardised(in_place=True)
+        return deviations.in_units_of_the_rewards(in_place=True)
+
+    def standardised_total(self, scale_rewards: bool, weights: Tensor | None = None) -> Tensor:
+        """Lanes without rewards: the weighted sum of the rewards that apply, standardised inside its group.
+
+        Args:
+            scale_rewards: divide by the standard deviation of the group.
+            weights: (K, 1) None means those of the batch.
+        """
+        scores = self.lanes.to(self.dtype) * HEADROOM
+        total = (self.weigh(scores) if weights is None else scores * weights).sum(REWARD_DIM, keepdim=True)
+        present = None if self.applies is None else self.present.to(self.dtype).unsqueeze(REWARD_DIM)
+        deviations = Deviations.of(total, present, self.groups, self.rounding_eps)
+        if scale_rewards:
+            return deviations.standardised(std_eps=STD_EPS * HEADROOM, in_place=True).squeeze(REWARD_DIM)
+        return deviations.in_units_of_the_rewards(in_place=True).squeeze(REWARD_DIM) / HEADROOM
 
     @property
-    def _rounding_eps(self) -> float:
+    def dtype(self) -> torch.dtype:
+        """The dtype to compute in."""
+        return compute_dtype(self.lanes.device)
+
+    @property
+    def rounding_eps(self) -> float:
+        """Machine epsilon of the dtype in which the rewards came."""
         return torch.finfo(self.rewards.dtype).eps
+
+    def over_batch(self, lanes: Tensor) -> Tensor:
+        """(K, 1): sum over all rollouts (or slots) of the batch."""
+        return lanes.sum(-1, keepdim=True) if lanes.ndim == 2 else lanes.sum((0, -1)).unsqueeze(-1)
+
+    def deviations_over_batch(self, scores: Tensor) -> Deviations:
+        """Deviations of lanes from their mean over the batch, as if that were one group; its slots are (1, K, 1)."""
+        num_rollouts, num_rewards = self.rewards.shape
+
+        def one_group(lanes: Tensor) -> Tensor:
+            # In any order, but each reward in one piece of memory: reductions over rollouts are fast on that.
+            return lanes.movedim(REWARD_DIM, 0).reshape(num_rewards, -1).t().unsqueeze(-1)
+
+        applies = None if self.applies is None else one_group(self.applies)
+        return Deviations.of(one_group(scores), applies, Groups.of_one(num_rollouts), self.rounding_eps)
+
+    def check_scores(self, bound: Tensor, name: str, side: Literal["least", "largest"]) -> None:
+        """Raise if a score lies beyond the bound of its reward by more than rounding.
+
+        Args:
+            bound: (K, 1) NaN where a reward has none.
+            name: of the option that gave it.
+            side: which end of the scores it bounds.
+        """
+        slack = max(BOUND_TOLERANCE, self.rounding_eps) * bound.abs().clamp_min(1)
+        # NaN, for no bound, has nothing beyond it.
+        beyond = self.lanes < bound - slack if side == "least" else self.lanes > bound + slack
+        if self.applies is not None:
+            beyond = beyond & (self.applies > 0)
+        if beyond.any():
+            row, reward = self.rows(beyond).nonzero()[0].tolist()
+            raise InvalidInputError(
+                f"`{name}` must hold the {side} score that each reward can give: row {row} of `rewards`, reward "
+                f"{reward}, is {float(self.rewards[row, reward]):g}, beyond the {float(bound[reward]):g} given. Pass "
+                "the bound by the definition of the reward, not one that was seen."
+            )
+
+    @cached_property
+    def count(self) -> Tensor:
+        """(K, 1): the rollouts of the batch to which each reward applies."""
+        if self.applies is not None:
+            return self.over_batch(self.applies)
+        num_rollouts, num_rewards = self.rewards.shape
+        return torch.full((num_rewards, 1), num_rollouts, dtype=self.dtype, device=self.rewards.device)
 
     def result(
         self,
@@ -125,14 +205,17 @@ class RewardBatch:
         reward_advantages: Tensor,
         components: Tensor | None = None,
         multipliers: Tensor | None = None,
+        advantages: Tensor | None = None,
     ) -> AdvantageResult:
-        """The result of a method that drops nothing, whitened as the batch was asked for.
+        """The result of a method that drops nothing.
 
         Args:
             unwhitened: lanes without rewards: the advantages before whitening.
             reward_advantages: lanes: z of `standardised`.
             components: lanes: what each reward adds to `unwhitened`; None where rewards are summed first.
             multipliers: as the method's docstring states them, in rows as callers see them.
+            advantages: lanes without rewards, of a method with a last step of its own; None: `unwhitened`, whitened as
+                the batch was asked for.
         """
         weighted = self.weigh(reward_advantages)
         return self.filtered_result(
@@ -145,13 +228,13 @@ class RewardBatch:
             snr_threshold=0.0,
             components=components,
             multipliers=multipliers,
+            advantages=advantages,
         )
 
     def keep_ratio(self, keep: Tensor) -> Tensor:
         """Lanes without rewards: kept rollouts / rollouts to which a reward applies, per group."""
-        dtype = compute_dtype(keep.device)
-        kept, size = self.groups.total(keep.to(dtype)), self.groups.total(self.present.to(dtype))
-        ratio = self.groups.spread(kept / size.clamp_min_(1))
+        kept = self.groups.total(keep.to(self.dtype))
+        ratio = self.groups.spread(kept / self.group_size.clamp(min=1))
         return ratio.expand_as(keep).contiguous()  # callers may write into results, so no element stands for several
 
     def filtered_result(
@@ -167,6 +250,7 @@ class RewardBatch:
         components: Tensor | None = None,
         factor: Tensor | None = None,
         multipliers: Tensor | None = None,
+        advantages: Tensor | None = None,
     ) -> AdvantageResult:
         """The result of a method that may drop rollouts; all arguments are lanes, `components` with rewards.
 
@@ -181,10 +265,10 @@ class RewardBatch:
             components: what each reward adds, before `factor`.
             factor: without rewards: what the components of a rollout are multiplied by.
             multipliers: as in `result`.
+            advantages: as in `result`.
         """
-        advantages = unwhitened
-        if self.whitening != "none":
-            advantages = whiten(unwhitened, keep, self.token_counts)
+        if advantages is None:
+            advantages = unwhitened if self.whitening == "none" else whiten(unwhitened, keep, self.token_counts)
         dtype = self.rewards.dtype
         parts = Parts(self.groups, dtype, self.present, unwhitened, components, factor)
         return AdvantageResult(

@@ -104,6 +104,43 @@ def check_values(rewards: Tensor, token_counts: Tensor | None = None) -> bool:
     return math.isnan(largest_or_nan)
 
 
+def check_reward_option(
+    values: Tensor | Sequence[float] | Sequence[Sequence[float]],
+    name: str,
+    columns: tuple[str, ...],
+    rewards: Tensor,
+    weights: Tensor | None,
+) -> tuple[Tensor, ...]:
+    """One number (or more) per reward: a (K, 1) tensor in the dtype to compute in for each of the columns.
+
+    Args:
+        values: (K,) or, for several columns, (K, columns).
+        name: of the option.
+        columns: what the numbers of a reward are.
+        rewards: (N, K).
+        weights: (K,) None means all 1. What belongs to a reward of weight 0 comes back as NaN, whatever it was.
+    """
+    matrix = _as_tensor(values, name, torch.float64).detach()
+    shape = (rewards.shape[1],) if len(columns) == 1 else (rewards.shape[1], len(columns))
+    if matrix.is_complex():
+        raise InvalidTypeError(f"`{name}` needs real numbers: got {matrix.dtype}.")
+    if matrix.shape != shape:
+        raise InvalidInputError(
+            f"`{name}` needs {' and '.join(columns)} for every reward: expected shape {shape}, got "
+            f"{tuple(matrix.shape)}."
+        )
+    matrix = _move(matrix, rewards.device, compute_dtype(rewards.device)).reshape(rewards.shape[1], -1)
+    if weights is not None:
+        matrix = torch.where(weights[:, None] != 0, matrix, math.nan)
+    known = matrix if weights is None else matrix[weights != 0]
+    if not known.isfinite().all():
+        raise InvalidInputError(
+            f"`{name}` needs finite numbers for every reward with a weight: got {_as_tensor(values, name).tolist()}. A "
+            "weight of 0 leaves a reward out."
+        )
+    return matrix.unsqueeze(-1).unbind(1)
+
+
 def check_choice(value: str, name: str, choices: Sequence[str]) -> None:
     """Raise unless the value is one of the choices."""
     if value not in choices:
@@ -111,9 +148,10 @@ def check_choice(value: str, name: str, choices: Sequence[str]) -> None:
 
 
 def check_range(value: float, name: str, low: float, high: float, otherwise: str = "") -> None:
-    """Raise unless the value is a number between the bounds, both included."""
-    if not isinstance(value, Real) or not low <= value <= high:  # NaN fails the comparison
-        raise InvalidInputError(f"`{name}` must be a number in [{low:g}, {high:g}]{otherwise}: got {value!r}.")
+    """Raise unless the value is a finite number between the bounds, both included."""
+    if not isinstance(value, Real) or not math.isfinite(value) or not low <= value <= high:
+        wanted = f"finite number of at least {low:g}" if high == math.inf else f"number in [{low:g}, {high:g}]"
+        raise InvalidInputError(f"`{name}` must be a {wanted}{otherwise}: got {value!r}.")
 
 
 def check_switch(value: object, name: str) -> None:

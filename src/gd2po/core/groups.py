@@ -9,6 +9,7 @@ rewards are the second dimension from the end in both, so that the rest of the c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -56,6 +57,11 @@ class Groups:
             return Groups(num_rollouts, None, group_ids.long() - lowest, highest - lowest + 1)
         index = _dense_index(group_ids)
         return Groups(num_rollouts, None, index, int(index.max()) + 1)
+
+    @staticmethod
+    def of_one(num_rollouts: int) -> Groups:
+        """All rollouts in one group."""
+        return Groups(num_rollouts, num_rollouts, None, 1)
 
     def to_lanes(self, values: Tensor) -> Tensor:
         """(N, K) -> (G, K, Q) or (K, N); (N,) -> (G, Q) or (N,)."""
@@ -122,43 +128,63 @@ def _dense_index(group_ids: Tensor) -> Tensor:
     return index
 
 
-def standardise(
-    lanes: Tensor,
-    applies: Tensor | None,
-    groups: Groups,
-    *,
-    scale_rewards: bool,
-    rounding_eps: float,
-    std_eps: float = STD_EPS,
-) -> Tensor:
-    """Rewards standardised inside their groups: `(r - mean) / (std + 1e-6)`, std unbiased.
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """Rewards minus the means of their groups, in units of the largest magnitude of the group.
 
-    Everything is computed on rewards divided by the largest magnitude of their group. That makes the rule for
-    rounding noise (`|r - mean| <= eps max|r|` is at the mean) a comparison with one number, and no finite reward
-    overflows when squared.
-
-    Args:
-        lanes: rewards in the lane layout, in any dtype; 0 where a reward does not apply.
-        applies: 1 where the reward applies and 0 where not, like the result; None if all apply.
-        groups: the groups of the lanes.
-        scale_rewards: divide by the standard deviation.
-        rounding_eps: machine epsilon of the dtype in which the rewards came.
-        std_eps: added to the standard deviation.
-
-    Returns:
-        The reward advantages in the lane layout and in the dtype to compute in. 0 where a reward does not apply, and
-        in groups with fewer than two rollouts to which it does.
+    That unit makes the rule for rounding noise (`|r - mean| <= eps max|r|` is at the mean) a comparison with one
+    number, and no finite reward overflows when squared.
     """
-    dtype = compute_dtype(lanes.device)
-    count = groups.total(torch.ones_like(lanes[..., :1, :], dtype=dtype) if applies is None else applies)
-    # In place wherever possible: memory fresh from the system costs several times the arithmetic.
-    largest = groups.largest(lanes).to(dtype).clamp_min_(torch.finfo(dtype).tiny)
-    deviation = lanes / groups.spread(largest)
-    deviation -= groups.spread(groups.total(deviation) / count.clamp(min=1))
-    if applies is not None:
-        deviation *= applies
-    variance = groups.total(deviation.square()) / (count - 1).clamp_min_(1)
-    torch.hardshrink(deviation, rounding_eps, out=deviation)
-    if not scale_rewards:
-        return deviation.mul_(groups.spread(largest))
-    return deviation.div_(groups.spread(variance.sqrt_() + std_eps / largest))
+
+    groups: Groups
+    scaled: Tensor
+    """Lanes in the dtype to compute in. Exactly 0 where a reward is at its mean or does not apply, and in groups with
+    fewer than two rollouts to which it applies."""
+    largest: Tensor
+    """One value per slot: the unit."""
+    count: Tensor
+    """One value per slot: the rollouts to which the reward applies."""
+
+    @staticmethod
+    def of(lanes: Tensor, applies: Tensor | None, groups: Groups, rounding_eps: float) -> Deviations:
+        """Deviations of rewards.
+
+        Args:
+            lanes: rewards in the lane layout, in any dtype; 0 where a reward does not apply.
+            applies: 1 where the reward applies and 0 where not, like `scaled`; None if all apply.
+            groups: the groups of the lanes.
+            rounding_eps: machine epsilon of the dtype in which the rewards came.
+        """
+        dtype = compute_dtype(lanes.device)
+        count = groups.total(torch.ones_like(lanes[..., :1, :], dtype=dtype) if applies is None else applies)
+        # In place wherever possible: memory fresh from the system costs several times the arithmetic.
+        largest = groups.largest(lanes).to(dtype).clamp_min_(torch.finfo(dtype).tiny)
+        scaled = lanes / groups.spread(largest)
+        scaled -= groups.spread(groups.total(scaled) / count.clamp(min=1))
+        if applies is not None:
+            scaled *= applies
+        torch.hardshrink(scaled, rounding_eps, out=scaled)
+        return Deviations(groups, scaled, largest, count)
+
+    @cached_property
+    def squares(self) -> Tensor:
+        """One value per slot: the sum of the squares of `scaled`; 0 where the reward is dead."""
+        return self.groups.total(self.scaled.square())
+
+    def std(self, *, population: bool = False) -> Tensor:
+        """One value per slot, in units of `largest`: the standard deviation, unbiased unless of the population."""
+        return (self.squares / (self.count if population else self.count - 1).clamp(min=1)).sqrt_()
+
+    def times(self, factor: Tensor, *, in_place: bool = False) -> Tensor:
+        """Lanes: `scaled` times one value per slot. In place is faster, and the deviations are gone."""
+        spread = self.groups.spread(factor)
+        return self.scaled.mul_(spread) if in_place else self.scaled * spread
+
+    def in_units_of_the_rewards(self, *, in_place: bool = False) -> Tensor:
+        """Lanes: `r - mean`."""
+        return self.times(self.largest, in_place=in_place)
+
+    def standardised(self, *, population: bool = False, std_eps: float = STD_EPS, in_place: bool = False) -> Tensor:
+        """Lanes: `(r - mean) / (std + std_eps)`."""
+        divisor = self.groups.spread(self.std(population=population) + std_eps / self.largest)
+        return self.scaled.div_(divisor) if in_place else self.scaled / divisor

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from gd2po.core.batch import Weights
+from gd2po.core.batch import RewardBatch, Weights
 from gd2po.core.methods import METHODS
 from gd2po.core.methods.base import Method
 from gd2po.core.result import AdvantageResult
@@ -54,6 +54,7 @@ class Setting:
                 method.options[name].check(value)
             except ValueError as error:
                 raise InvalidInputError(f"`{where}`: {error}") from error
+        _check_needs(method, options, where)
         return Setting(method, types.MappingProxyType(options))
 
     @staticmethod
@@ -61,7 +62,7 @@ class Setting:
         """The setting of a label such as "gdpo" or "gd2po-hard".
 
         Raises:
-            ConfigError: there is none of that label.
+            ConfigError: there is none of that label, or its method needs an option that no label gives (a ValueError).
 
         Example:
             >>> dict(Setting.named("gd2po-hard", "methods").options)
@@ -71,6 +72,7 @@ class Setting:
         if label not in known:
             raise ConfigError(f"`{where}`: there is no method {label!r}. {did_you_mean(label, known)}")
         method, options = known[label]
+        _check_needs(method, options, where)
         return Setting(method, types.MappingProxyType(dict(options)))
 
     @property
@@ -110,6 +112,43 @@ class Setting:
             rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts, **self.options
         )
 
+    def warnings(
+        self,
+        rewards: Tensor,
+        group_ids: Tensor,
+        *,
+        reward_weights: Weights = None,
+        reward_names: Sequence[str] | None = None,
+    ) -> list[str]:
+        """What to know before using the setting on such rewards.
+
+        Args:
+            rewards: (N, K) of any batch.
+            group_ids: (N,) their groups.
+            reward_weights: (K,) None means all 1.
+            reward_names: K names; None: "reward 0" and so on.
+
+        Returns:
+            Sentences without numbers of the batch: say each one once.
+
+        Raises:
+            InvalidInputError: wrong shapes or lengths, or an infinite reward or weight (a ValueError).
+
+        Example:
+            >>> import torch
+            >>> rewards = torch.tensor([[-3.0, 0.0], [3.0, 1.0]])
+            >>> Setting.named("gdpo", "example").warnings(rewards, torch.tensor([0, 0]))
+            []
+        """
+        batch = RewardBatch.from_input(rewards, group_ids, reward_weights)
+        num_rewards = batch.rewards.shape[1]
+        names = reward_names or [f"reward {reward}" for reward in range(num_rewards)]
+        if len(names) != num_rewards:
+            raise InvalidInputError(
+                f"`reward_names` needs one name per reward: expected {num_rewards}, got {len(names)}."
+            )
+        return self.method.warn(batch, self.resolved, names)
+
 
 def method_named(name: Any, where: str) -> Method:
     """The method of a name.
@@ -126,6 +165,12 @@ def method_named(name: Any, where: str) -> Method:
 def all_labels() -> dict[str, tuple[Method, Mapping[str, Any]]]:
     """Every method and variant by label."""
     return {label: (method, options) for method in METHODS.values() for label, options in method.labels.items()}
+
+
+def _check_needs(method: Method, options: Mapping[str, Any], where: str) -> None:
+    for name in method.needs:
+        if options.get(name) is None:
+            raise ConfigError(f"`{where}`: {method.name} needs `{name}`: {method.options[name].help}")
 
 
 def _owners(name: str, method: Method) -> str | None:

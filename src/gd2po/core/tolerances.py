@@ -33,6 +33,22 @@ SIGNAL_TOLERANCE: Final = 1e-8
 SIGNAL_TOLERANCE_32: Final = 1e-5
 """The same for rewards of 32 bits or fewer, whose rounding keeps opposite advantages from cancelling."""
 
+ALIVE_TOLERANCE: Final = 1e-8
+"""A reward is alive in a group if its advantages there add up to more than this in magnitude (DARA)."""
+
+CORRELATION_SUM_EPS: Final = 1e-6
+"""Added to a sum of correlations before its reciprocal square root is taken (CorrGRPO's code and appendix)."""
+
+VARIATION_EPS: Final = 1e-8
+"""Added to both denominators of a weight by coefficients of variation (SAW's code)."""
+
+BOUND_TOLERANCE: Final = 1e-6
+"""A score beyond the bound of its reward by less than this, relative to max(1, |bound|), counts as the bound: scores
+and bounds are rounded in different places."""
+
+NEGLIGIBLE_KAPPA: Final = 1e-20
+"""Below this, a soft minimum differs from the mean by less than the rounding of 64 bits."""
+
 HEADROOM: Final = 2.0**-10
 """Rewards are added up at this scale, so that a few near the largest float do not overflow. A power of two: exact."""
 

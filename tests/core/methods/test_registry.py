@@ -115,11 +115,11 @@ def test_a_method_by_name_is_its_function() -> None:
 
     torch.manual_seed(0)
     rewards, group_ids = torch.randn(12, 3), torch.arange(3).repeat_interleave(4)
+    given = {"reward_minima": [-9.0] * 3, "reward_bounds": [[-9.0, 9.0]] * 3}
     for name, method in METHODS.items():
-        expected = method.function(rewards, group_ids, whitening="rollouts")
-        assert torch.equal(
-            advantages(rewards, group_ids, method=name, whitening="rollouts").advantages, expected.advantages
-        )
+        options = {"whitening": "rollouts", **{need: given[need] for need in method.needs}}
+        expected = method.function(rewards, group_ids, **options)
+        assert torch.equal(advantages(rewards, group_ids, method=name, **options).advantages, expected.advantages)
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,10 @@ def test_one_setting_has_one_label(values: dict[str, object], label: str) -> Non
 
 
 def test_every_label_names_a_setting_of_that_variant() -> None:
-    for label in all_labels():
+    for label, (method, _) in all_labels().items():
+        if method.needs:
+            with pytest.raises(ConfigError, match=f"`here`: {method.name} needs `{method.needs[0]}`: \\(K, ?2?\\)"):
+                Setting.named(label, "here")
+            continue
         setting = Setting.named(label, "here")
         assert setting.label == label or setting.label.startswith(label) or label == "gd2po"

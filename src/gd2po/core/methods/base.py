@@ -6,12 +6,13 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
 
 from gd2po.core import checks
+from gd2po.core.batch import RewardBatch
 from gd2po.core.result import AdvantageResult
 
 DATA = ("rewards", "group_ids", "reward_weights", "token_counts")
@@ -20,7 +21,7 @@ DATA = ("rewards", "group_ids", "reward_weights", "token_counts")
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds of a number in an annotation, both included: `Annotated[float, Range(0, 1)]`."""
+    """Bounds of a finite number in an annotation, both included: `Annotated[float, Range(0, 1)]`."""
 
     low: float
     high: float
@@ -32,6 +33,7 @@ class Option:
 
     name: str
     default: Any
+    """None for an option that is required."""
     words: tuple[str, ...] = ()
     """Texts that it takes."""
     bounds: Range | None = None
@@ -41,6 +43,8 @@ class Option:
     """It takes numbers per reward."""
     optional: bool = False
     """It takes None."""
+    required: bool = False
+    """It has no default: the method cannot do without it."""
     help: str = ""
 
     def check(self, value: Any) -> None:
@@ -60,6 +64,13 @@ class Option:
             checks.check_range(value, self.name, self.bounds.low, self.bounds.high, otherwise)
 
 
+Warner = Callable[[RewardBatch, Mapping[str, Any], Sequence[str]], list[str]]
+
+
+def _no_warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:
+    return []
+
+
 @dataclass(frozen=True)
 class Method:
     """A row of `METHODS`."""
@@ -75,6 +86,14 @@ class Method:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings worth a name of their own: "hard" of gd2po is "gd2po-hard". `...` for an option: whatever its value,
     which the label then shows."""
+    warn: Warner = _no_warnings
+    """Sentences for whoever uses the method on such rewards, from a batch, the options and the names of the rewards.
+    They hold no numbers of the batch, so that each can be said once."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the options that it cannot do without."""
+        return tuple(option.name for option in self.options.values() if option.required)
 
     @property
     def options(self) -> Mapping[str, Option]:
@@ -134,6 +153,8 @@ def _option(name: str, default: Any, hint: Any, help_text: str) -> Option:
             found["optional"] = True
         else:
             found["is_array"] = True
+    if default is inspect.Parameter.empty:
+        default, found["required"] = None, True
     return Option(name, default, words, help=help_text, **found)
 
 

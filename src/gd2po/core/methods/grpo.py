@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.methods.base import Method, check_options
+from gd2po.core.methods.warnings import missing_counts_as_zero
 from gd2po.core.result import AdvantageResult
 
 
@@ -62,4 +63,5 @@ GRPO = Method(
     title="the weighted sum of the rewards, standardised inside each group",
     source="GRPO (DeepSeekMath), arXiv:2402.03300",
     function=grpo_advantages,
+    warn=missing_counts_as_zero,
 )
