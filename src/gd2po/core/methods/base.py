@@ -60,6 +60,15 @@ class Option:
             checks.check_range(value, self.name, self.bounds.low, self.bounds.high, otherwise)
 
 
+def _never(options: Mapping[str, Any]) -> bool:
+    return False
+
+
+def always(options: Mapping[str, Any]) -> bool:
+    """For `Method.inside_groups` of a method without statistics over the batch, whitening aside."""
+    return True
+
+
 @dataclass(frozen=True)
 class Method:
     """A row of `METHODS`."""
@@ -75,6 +84,9 @@ class Method:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings worth a name of their own: "hard" of gd2po is "gd2po-hard". `...` for an option: whatever its value,
     which the label then shows."""
+    inside_groups: Callable[[Mapping[str, Any]], bool] = _never
+    """Of the options with their values: whether a group's advantages before whitening depend on that group alone.
+    Batches can then share a call. The default is safe for every method, and slow where many batches are simulated."""
 
     @property
     def options(self) -> Mapping[str, Option]:

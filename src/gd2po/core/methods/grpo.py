@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
-from gd2po.core.methods.base import Method, check_options
+from gd2po.core.methods.base import Method, always, check_options
 from gd2po.core.result import AdvantageResult
 
 
@@ -62,4 +62,5 @@ GRPO = Method(
     title="the weighted sum of the rewards, standardised inside each group",
     source="GRPO (DeepSeekMath), arXiv:2402.03300",
     function=grpo_advantages,
+    inside_groups=always,
 )
