@@ -67,7 +67,7 @@ _TABULAR = (
     ),
     World(
         "mixed3",
-        (_graders(RareGross(2, 0.08)), Reward("brevity", {"brevity": 1})),
+        (_graders(Gaussian(0.15), RareGross(2, 0.08)), Reward("brevity", {"brevity": 1})),
         "Two graders, each fooled by 8 % of the answers, and a goal that opposes them",
         goals=(_Q, _BREVITY),
         score={"q": 2 / 3, "brevity": 1 / 3},
@@ -76,8 +76,8 @@ _TABULAR = (
     World(
         "mixed4",
         (
-            _graders(RareGross(2, 0.08)),
-            Reward("style", {"style": 1}, errors=(RareGross(2, 0.08),), family="style", copies=2),
+            _graders(Gaussian(0.15), RareGross(2, 0.08)),
+            Reward("style", {"style": 1}, (Gaussian(0.15), RareGross(2, 0.08)), family="style", copies=2),
         ),
         "Two such graders of each of two goals that oppose each other",
         goals=(_Q, Goal("style", own=0.4, offset=0.6, parts={"q": -0.6})),

@@ -1,7 +1,8 @@
 """Random numbers of a seed, each stream under a name of its own.
 
 The same seed and name give the same numbers whatever else is drawn: for every method, learning rate and number of
-seeds. So the runs of one seed differ by what is compared alone, and worlds that share a goal or an error share its draw.
+seeds. So the runs of one seed differ only by what is compared, and worlds that share a goal or an error share its
+draw.
 """
 
 from __future__ import annotations

@@ -30,8 +30,8 @@ class TabularPolicy:
 
     def climb(self, prompts: Tensor, logit_gradient: Tensor, learning_rate: float) -> None:
         """As of `Policy`."""
-        seeds = torch.arange(len(prompts))[:, None]
-        self._logits.index_put_((seeds, prompts), learning_rate * logit_gradient, accumulate=True)
+        index = prompts.unsqueeze(-1).expand_as(logit_gradient)
+        self._logits.scatter_add_(1, index, learning_rate * logit_gradient)
 
 
 class FeaturePolicy:
@@ -44,19 +44,21 @@ class FeaturePolicy:
 
     def logits(self, prompts: Tensor | None = None) -> Tensor:
         """As of `Policy`."""
-        features = self._features if prompts is None else rows_of(self._features, prompts)
-        return (features.flatten(1, 2) @ self.weights.unsqueeze(-1)).view(features.shape[:-1])
+        # All prompts, since copying the features of some takes longer.
+        logits = (self._features.flatten(1, 2) @ self.weights.unsqueeze(-1)).view(self._features.shape[:-1])
+        return logits if prompts is None else rows_of(logits, prompts)
 
     def climb(self, prompts: Tensor, logit_gradient: Tensor, learning_rate: float) -> None:
         """As of `Policy`; the gradient is the mean over the prompts."""
-        features = rows_of(self._features, prompts).flatten(1, 2)
-        gradient = (logit_gradient.flatten(1).unsqueeze(1) @ features).squeeze(1)
+        everywhere = torch.zeros(self._features.shape[:-1], dtype=torch.float64)
+        everywhere.scatter_(1, prompts.unsqueeze(-1).expand_as(logit_gradient), logit_gradient)
+        gradient = (everywhere.flatten(1).unsqueeze(1) @ self._features.flatten(1, 2)).squeeze(1)
         self.weights += learning_rate / prompts.shape[1] * gradient
 
 
 def rows_of(table: Tensor, prompts: Tensor) -> Tensor:
-    """(S, all prompts, ...) at the prompts numbered in (S, P): (S, P, ...)."""
-    return table[torch.arange(len(table))[:, None], prompts]
+    """(S, all prompts, C) at the prompts numbered in (S, P): (S, P, C)."""
+    return table.gather(1, prompts.unsqueeze(-1).expand(-1, -1, table.shape[-1]))
 
 
 def sampled_answers(probabilities: Tensor, uniform: Tensor) -> Tensor:

@@ -94,8 +94,9 @@ class Tables:
 
 def _at(table: Tensor, prompts: Tensor, answers: Tensor) -> Tensor:
     """(S, P, C, ...) -> (S, P, G, ...) at the given prompts and answers."""
-    seeds = torch.arange(len(table))[:, None, None]
-    return table[seeds, prompts.unsqueeze(-1), answers]
+    num_seeds, num_prompts, num_answers = table.shape[:3]
+    row = (torch.arange(num_seeds)[:, None] * num_prompts + prompts).unsqueeze(-1) * num_answers + answers
+    return table.flatten(0, 2).index_select(0, row.flatten()).view(*answers.shape, *table.shape[3:])
 
 
 def _goal_values(
