@@ -22,6 +22,13 @@ def check_count(value: object, name: str, least: int, most: float = math.inf) ->
         raise InvalidInputError(f"`{name}` must be a whole number{_limits(least, most)}: got {value!r}.")
 
 
+def check_learning_rate(value: object, name: str) -> None:
+    """Raise unless the value is a finite number above 0."""
+    check_number(value, name)
+    if not value > 0:  # type: ignore[operator]
+        raise InvalidInputError(f"`{name}` must be above 0: got {value!r}.")
+
+
 def check_switch(value: object, name: str) -> None:
     """Raise unless the value is true or false."""
     if not isinstance(value, bool):

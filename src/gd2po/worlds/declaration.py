@@ -8,7 +8,7 @@ from typing import Literal
 
 from gd2po.core.checks import check_choice
 from gd2po.errors import ConfigError, InvalidInputError, did_you_mean
-from gd2po.worlds.checks import check_coefficients, check_count, check_number, check_text
+from gd2po.worlds.checks import check_coefficients, check_count, check_learning_rate, check_number, check_text
 from gd2po.worlds.error_models import BlindSpot, ErrorModel, Flips, Tilt
 
 Policy = Literal["tabular", "features"]
@@ -84,6 +84,11 @@ class Reward:
                 raise InvalidInputError(f"`errors` takes one {kind} per reward: got {kinds.count(kind)}. Merge them.")
 
     @property
+    def names(self) -> list[str]:
+        """The name of each copy, numbered from 1 if there are several."""
+        return [self.name] if self.copies == 1 else [f"{self.name}-{number + 1}" for number in range(self.copies)]
+
+    @property
     def has_fresh_errors(self) -> bool:
         """Whether something is drawn at every visit, other than whether the reward is missing."""
         return any(error.fresh for error in self.errors) or (self.flips is not None and self.flips.fresh)
@@ -136,7 +141,7 @@ class World:
                 f"`prompts_per_step` must be at most `prompts`, {self.prompts}: got {self.prompts_per_step}."
             )
         for rate in self.learning_rates:
-            check_number(rate, "learning_rates", 0)
+            check_learning_rate(rate, "learning_rates")
         if not self.rewards:
             raise InvalidInputError("`rewards` needs at least one: got none.")
         self._check_names()
@@ -146,14 +151,9 @@ class World:
     def all_rewards(self) -> tuple[Reward, ...]:
         """The rewards one by one: K of them, copies numbered from 1, each with its family by name."""
         return tuple(
-            replace(
-                reward,
-                name=reward.name if reward.copies == 1 else f"{reward.name}-{number}",
-                family=reward.family or f"{reward.name}-{number}",
-                copies=1,
-            )
+            replace(reward, name=name, family=reward.family or name, copies=1)
             for reward in self.rewards
-            for number in range(1, reward.copies + 1)
+            for name in reward.names
         )
 
     @property
@@ -210,4 +210,6 @@ class World:
 def _check_known(goals: Collection[str], known: Collection[str], where: str) -> None:
     for goal in goals:
         if goal not in known:
-            raise ConfigError(f"{where} names a goal {goal!r} that there is none of. {did_you_mean(goal, known)}")
+            raise ConfigError(
+                f"{where} names a goal {goal!r}, which is not declared before. {did_you_mean(goal, known)}"
+            )

@@ -12,7 +12,7 @@ from torch import Tensor
 from gd2po.core import Setting
 from gd2po.errors import InvalidInputError
 from gd2po.worlds.batches import advantages_of_batches
-from gd2po.worlds.checks import check_number
+from gd2po.worlds.checks import check_learning_rate
 from gd2po.worlds.declaration import World
 from gd2po.worlds.draws import Streams
 from gd2po.worlds.policies import FeaturePolicy, Policy, TabularPolicy, logit_gradient, sampled_answers
@@ -88,9 +88,7 @@ def simulate(
         True
     """
     check_seeds(seeds)
-    check_number(learning_rate, "learning_rate", 0)
-    if learning_rate == 0:
-        raise InvalidInputError("`learning_rate` must be above 0: got 0.")
+    check_learning_rate(learning_rate, "learning_rate")
     with torch.inference_mode():
         tables = Tables.of(world, seeds) if tables is None else tables
         policy: Policy = (

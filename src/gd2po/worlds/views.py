@@ -23,13 +23,14 @@ def print_map(world_map: WorldMap, console: Console) -> None:
     count = len(world_map.seeds)
     seeds = "1 seed" if count == 1 else f"{count} seeds"
     others = [label for label in world_map.labels if label != world_map.baseline]
-    for table in (
-        _differences(world_map, others, f"Final score, difference to {world_map.baseline}, {seeds} (* beyond noise)"),
-        _areas(world_map, others, f"Mean score on the way, difference to {world_map.baseline} (* beyond noise)"),
-        _regrets(world_map, "Regret to the best method of the world"),
-        _rates(world_map, "Learning rate of each method, the best on its mean final score (! at the edge of the grid)"),
+    to_baseline = f"difference to {world_map.baseline}, {seeds} (* beyond noise)"
+    for title, table in (
+        (f"Final score, {to_baseline}", _differences(world_map, others)),
+        (f"Mean score on the way, {to_baseline}", _areas(world_map, others)),
+        ("Regret to the best method of the world (* beyond noise)", _regrets(world_map)),
+        ("Learning rate, the best on the mean final score (! at the edge of the grid)", _rates(world_map)),
     ):
-        console.print(table, highlight=False)
+        console.print(Text(title, style="bold"), table, sep="\n", highlight=False)
 
 
 def difference(estimate: Estimate | None) -> Text:
@@ -60,8 +61,8 @@ def signed(value: float) -> str:
     return text if float(text) == 0 else ("+" if value > 0 else "−") + text
 
 
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(columns: list[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("world", overflow="fold")
     for column in columns:
         table.add_column(Text(column), justify="right", overflow="fold")
@@ -72,8 +73,8 @@ def _by_label(methods: list[MethodInWorld]) -> dict[str, MethodInWorld]:
     return {method.label: method for method in methods}
 
 
-def _differences(world_map: WorldMap, others: list[str], title: str) -> Table:
-    table = _table(title, [f"{world_map.baseline}: gain", *others])
+def _differences(world_map: WorldMap, others: list[str]) -> Table:
+    table = _table([f"{world_map.baseline}: gain", *others])
     for world in world_map.worlds:
         methods = _by_label(world.methods)
         gain = signed(methods[world_map.baseline].gain.value)
@@ -81,16 +82,16 @@ def _differences(world_map: WorldMap, others: list[str], title: str) -> Table:
     return table
 
 
-def _areas(world_map: WorldMap, others: list[str], title: str) -> Table:
-    table = _table(title, others)
+def _areas(world_map: WorldMap, others: list[str]) -> Table:
+    table = _table(others)
     for world in world_map.worlds:
         methods = _by_label(world.methods)
         table.add_row(Text(world.name), *(difference(methods[label].area_difference) for label in others))
     return table
 
 
-def _regrets(world_map: WorldMap, title: str) -> Table:
-    table = _table(title, world_map.labels)
+def _regrets(world_map: WorldMap) -> Table:
+    table = _table(world_map.labels)
     for world in world_map.worlds:
         cells = []
         for method in (_by_label(world.methods)[label] for label in world_map.labels):
@@ -103,8 +104,8 @@ def _regrets(world_map: WorldMap, title: str) -> Table:
     return table
 
 
-def _rates(world_map: WorldMap, title: str) -> Table:
-    table = _table(title, world_map.labels)
+def _rates(world_map: WorldMap) -> Table:
+    table = _table(world_map.labels)
     for world in world_map.worlds:
         methods = (_by_label(world.methods)[label] for label in world_map.labels)
         cells = (Text(f"{method.learning_rate:g}{' !' if method.at_edge else ''}") for method in methods)
