@@ -50,10 +50,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where runs are kept")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    labels, clock = options.methods.split(","), Clock()
+    settings = [Setting.named(label, "--methods") for label in options.methods.split(",")]
+    labels, clock = [setting.label for setting in settings], Clock()
     world_map = compare_worlds(
         [WORLDS[name] for name in options.worlds.split(",")],
-        [Setting.named(label, "--methods") for label in labels],
+        settings,
         range(options.seeds),
         [float(rate) for rate in options.learning_rates.split(",")] if options.learning_rates else None,
         labels[0],

@@ -25,7 +25,8 @@ def test_each_method_is_taken_at_its_best_learning_rate(methods: dict[tuple[str,
     gdpo, hard = methods["one", "gdpo"], methods["one", "hard"]
     assert (gdpo.learning_rate, hard.learning_rate) == (1.0, 0.3)
     assert gdpo.final_by_learning_rate == pytest.approx({"0.3": 0.1, "1": 0.5, "3": 0.26})
-    assert (gdpo.at_edge, hard.at_edge, methods["two", "gdpo"].at_edge) == (False, True, False)
+    assert (gdpo.at_edge, hard.at_edge, methods["two", "hard"].at_edge) == (False, True, True)
+    assert not methods["two", "gdpo"].at_edge  # it was tried at one alone
 
 
 def test_differences_are_paired_by_seed(methods: dict[tuple[str, str], MethodInWorld]) -> None:

@@ -58,7 +58,10 @@ def oracle(world: World, setting: Setting, learning_rate: float, seed: int) -> l
 @pytest.mark.parametrize("label", SETTINGS)
 @pytest.mark.parametrize("name", ["mixed3", "feature-one-fooled"])
 def test_a_run_is_that_of_a_slow_oracle(name: str, label: str) -> None:
-    world = small(name)
+    weighted = tuple(
+        dataclasses.replace(reward, weight=0.5 + 2 * place) for place, reward in enumerate(small(name).rewards)
+    )
+    world = small(name, rewards=weighted)
     run = simulate(world, SETTINGS[label], 0.8, [3, 11])
     assert run.steps == list(range(7))
     for seed, curve in zip(run.seeds, run.score, strict=True):
