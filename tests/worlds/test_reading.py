@@ -13,7 +13,7 @@ from gd2po.worlds import WORLDS, BlindSpot, Flips, Gaussian, Goal, RareGross, Re
 
 MIXED = """
 name: mixed3
-title: Two graders, each fooled by 8 % of the answers, and a goal that opposes them
+title: Two graders of quality, each fooled by 8 % of the answers, and brevity, which opposes it
 goals:
   - {name: q}
   - {name: brevity, own: -0.5, offset: 1, parts: {q: -0.5}}

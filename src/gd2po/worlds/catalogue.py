@@ -23,9 +23,17 @@ _BREVITY = Goal("brevity", own=-0.5, offset=1, parts={"q": -0.5})
 _TABULAR = (
     World("gauss", (_graders(Gaussian(0.3)),), "Two graders with Gaussian errors"),
     World("t2", (_graders(StudentT(df=2, scale=0.2)),), "Two graders with heavy-tailed errors"),
-    World("spiky1", (_graders(Gaussian(0.15), RareGross(1, 0.08)),), "Two graders, each fooled by 8 % of the answers"),
-    World("spiky3", (_graders(Gaussian(0.15), RareGross(3, 0.08)),), "The same, fooled three times as badly"),
-    World("neg3", (_graders(Gaussian(0.15), RareGross(-3, 0.08)),), "Two graders that each condemn 8 % of the answers"),
+    World(
+        "spiky1", (_graders(Gaussian(0.15), RareGross(1, 0.08)),), "Two graders, each fooled by 8 % of the answers: + 1"
+    ),
+    World(
+        "spiky3",
+        (_graders(Gaussian(0.15), RareGross(3, 0.08)),),
+        "Two graders, each badly fooled by 8 % of the answers: + 3",
+    ),
+    World(
+        "neg3", (_graders(Gaussian(0.15), RareGross(-3, 0.08)),), "Two graders, each condemning 8 % of the answers: − 3"
+    ),
     World(
         "blind-spot",
         (_grader("A", Gaussian(0.1), BlindSpot(2, frequency=0.1)), _grader("B", Gaussian(0.3))),
@@ -40,7 +48,7 @@ _TABULAR = (
     World(
         "spiky3-four",
         (_graders(Gaussian(0.15), RareGross(3, 0.08), copies=4),),
-        "Four graders, each badly fooled by 8 % of the answers",
+        "Four graders, each badly fooled by 8 % of the answers: + 3",
     ),
     World(
         "trade-off",
@@ -68,7 +76,7 @@ _TABULAR = (
     World(
         "mixed3",
         (_graders(Gaussian(0.15), RareGross(2, 0.08)), Reward("brevity", {"brevity": 1})),
-        "Two graders, each fooled by 8 % of the answers, and a goal that opposes them",
+        "Two graders of quality, each fooled by 8 % of the answers, and brevity, which opposes it",
         goals=(_Q, _BREVITY),
         score={"q": 2 / 3, "brevity": 1 / 3},
         score_unit="sd",
@@ -79,7 +87,7 @@ _TABULAR = (
             _graders(Gaussian(0.15), RareGross(2, 0.08)),
             Reward("style", {"style": 1}, (Gaussian(0.15), RareGross(2, 0.08)), family="style", copies=2),
         ),
-        "Two such graders of each of two goals that oppose each other",
+        "Two goals that oppose each other, two graders of each, every one fooled by 8 % of the answers",
         goals=(_Q, Goal("style", own=0.4, offset=0.6, parts={"q": -0.6})),
         score={"q": 0.5, "style": 0.5},
         score_unit="sd",
@@ -106,19 +114,19 @@ _GENERALISING = (
     ),
     _generalising(
         "feature-both-fooled",
-        "Two graders, each fooled by a feature of its own",
+        "Two graders, each fooled by a feature of its own: + 1",
         _fooled("A", 1, 1, 1.3),
         _fooled("B", 2, 1, 1.3),
     ),
     _generalising(
         "feature-both-misled",
-        "The same, fooled half as badly and more often",
+        "Two graders, each misled more often and less badly by a feature of its own: + 0.5",
         _fooled("A", 1, 0.5, 1),
         _fooled("B", 2, 0.5, 1),
     ),
     _generalising(
         "feature-three-misled",
-        "Three such graders",
+        "Three graders, each misled by a feature of its own: + 0.5",
         _fooled("A", 1, 0.5, 1),
         _fooled("B", 2, 0.5, 1),
         _fooled("C", 3, 0.5, 1),
