@@ -148,6 +148,20 @@ def test_seeds_must_be_there_and_differ(seeds: list[int]) -> None:
         simulate(small("gauss"), SETTINGS["gdpo"], 1.0, seeds)
 
 
+@pytest.mark.parametrize("seed", [0.5, -1, True])
+def test_a_seed_must_be_a_whole_number(seed: float) -> None:
+    with pytest.raises(InvalidInputError, match="`seeds` must be a whole number of at least 0"):
+        simulate(small("gauss"), SETTINGS["gdpo"], 1.0, [seed])  # type: ignore[list-item]
+
+
+def test_tables_of_another_world_or_seed_are_refused() -> None:
+    tables = Tables.of(small("gauss"), [0, 1])
+    with pytest.raises(InvalidInputError, match="`tables` must be of 'spiky3'"):
+        simulate(small("spiky3"), SETTINGS["gdpo"], 1.0, [0, 1], tables=tables)
+    with pytest.raises(InvalidInputError, match="and the same seeds"):
+        simulate(small("gauss"), SETTINGS["gdpo"], 1.0, [0, 2], tables=tables)
+
+
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), True])
 def test_the_learning_rate_must_be_above_zero(rate: float) -> None:
     with pytest.raises(InvalidInputError, match="`learning_rate` must be"):

@@ -93,3 +93,5 @@ def test_worlds_and_settings_need_different_names() -> None:
         run_all([WORLD], SETTINGS[:1] * 2, [0])
     with pytest.raises(InvalidInputError, match="`settings` needs one or more of different labels: got none"):
         run_all([WORLD], {}, [0])
+    with pytest.raises(InvalidInputError, match="`learning_rates` needs one or more numbers"):
+        run_all([WORLD], SETTINGS, [0], [])

@@ -68,7 +68,7 @@ def turned(world: World, knob: str, value: float) -> World:
 
 
 def variants(world: World, knob: str, values: Sequence[float]) -> list[World]:
-    """The worlds of several values of a knob; errors and raises as of `turned`."""
+    """The worlds of several values of a knob; raises what `turned` raises."""
     return [turned(world, knob, value) for value in values]
 
 

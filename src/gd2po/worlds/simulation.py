@@ -12,7 +12,7 @@ from torch import Tensor
 from gd2po.core import Setting
 from gd2po.errors import InvalidInputError
 from gd2po.worlds.batches import advantages_of_batches
-from gd2po.worlds.checks import check_learning_rate
+from gd2po.worlds.checks import check_count, check_learning_rate
 from gd2po.worlds.declaration import World
 from gd2po.worlds.draws import Streams
 from gd2po.worlds.policies import FeaturePolicy, Policy, TabularPolicy, logit_gradient, sampled_answers
@@ -75,11 +75,12 @@ def simulate(
         setting: how advantages are computed.
         learning_rate: of plain gradient ascent, above 0. The gradient is the mean over the rollouts of a prompt and,
             where prompts share their weights, over the prompts of the step.
-        seeds: different whole numbers.
+        seeds: different whole numbers, at least 0.
         tables: of the same world and seeds, to save making them again.
 
     Raises:
-        InvalidInputError: no seed, the same seed twice, or a learning rate that is not a number above 0.
+        InvalidInputError: no seed, the same seed twice, a learning rate that is not a number above 0, or tables of
+            something else.
 
     Example:
         >>> from gd2po.worlds import WORLDS
@@ -89,6 +90,11 @@ def simulate(
     """
     check_seeds(seeds)
     check_learning_rate(learning_rate, "learning_rate")
+    if tables is not None and (tables.world != world or tables.seeds != tuple(seeds)):
+        raise InvalidInputError(
+            f"`tables` must be of {world.name!r} and the same seeds: got those of {tables.world.name!r} and "
+            f"{len(tables.seeds)} seeds. Leave them out to have them made."
+        )
     with torch.inference_mode():
         tables = Tables.of(world, seeds) if tables is None else tables
         policy: Policy = (
@@ -100,9 +106,11 @@ def simulate(
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise unless there are seeds and all differ."""
+    """Raise unless there are seeds, all of them whole and different."""
     if not seeds or len(set(seeds)) < len(seeds):
         raise InvalidInputError(f"`seeds` needs one or more different numbers: got {list(seeds)}.")
+    for seed in seeds:
+        check_count(seed, "seeds", 0)
 
 
 def _train(

@@ -48,13 +48,15 @@ def run_all(
         The runs by world, setting and learning rate, in the order given.
 
     Raises:
-        InvalidInputError: two worlds or settings of one name, or none.
+        InvalidInputError: two worlds or settings of one name, or none; no learning rate; what `simulate` refuses.
         DataFormatError: a file in the folder does not hold runs.
     """
     worlds, named = list(worlds), labelled(settings)
     names = [world.name for world in worlds]
     if not names or len(set(names)) < len(names):
         raise InvalidInputError(f"`worlds` needs one or more of different names: got {', '.join(names) or 'none'}.")
+    if learning_rates is not None and not learning_rates:
+        raise InvalidInputError("`learning_rates` needs one or more numbers, or None for each world's own: got none.")
     runs: list[WorldRun] = []
     for world in worlds:
         path = None if folder is None else Path(folder) / f"{world.name.replace('/', '_')}.jsonl"
