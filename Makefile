@@ -19,7 +19,8 @@ READY_VERL := $(VENV_VERL)/.ready
 # Each test process has a core to itself; threads of torch would only wait for each other.
 JOBS ?= 2
 PARALLEL := OMP_NUM_THREADS=1
-FAST := tests/core tests/report tests/rewards/tool_calling tests/comparison/test_statistics.py src/gd2po/core src/gd2po/report
+FAST := tests/core tests/worlds tests/report tests/rewards/tool_calling tests/comparison/test_statistics.py \
+  src/gd2po/core src/gd2po/worlds src/gd2po/report
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
 .PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean

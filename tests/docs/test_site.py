@@ -21,6 +21,7 @@ PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for
 NAV = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
 REFERENCE = {name: text for name, text in PAGES.items() if name.startswith("api/")}
 DOCUMENTED = re.findall(r"^::: (\S+)$", "\n".join(REFERENCE.values()), re.MULTILINE)
+ROOMS = ("gd2po", "gd2po.diagnosis", "gd2po.evaluation", "gd2po.rewards", "gd2po.data", "gd2po.worlds")
 CODE = [
     pytest.param(code, id=name)
     for name, text in {"index.md": PAGES["index.md"], **REFERENCE}.items()
@@ -47,7 +48,7 @@ def test_the_navigation_has_every_page_once_and_no_other() -> None:
     assert sorted(pages_of(NAV)) == sorted(PAGES)
 
 
-@pytest.mark.parametrize("room", ["gd2po", "gd2po.diagnosis", "gd2po.evaluation", "gd2po.rewards", "gd2po.data"])
+@pytest.mark.parametrize("room", ROOMS)
 def test_every_public_name_is_in_the_reference(room: str) -> None:
     public = {f"{room}.{name}" for name in importlib.import_module(room).__all__ if not name.startswith("_")}
     assert public - set(DOCUMENTED) == set()

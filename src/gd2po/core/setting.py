@@ -99,6 +99,11 @@ class Setting:
                 shown.append(f"{name}={_short(resolved[name])}")
         return " ".join([best, *shown])
 
+    @property
+    def inside_groups(self) -> bool:
+        """Whether a group's advantages before whitening depend on that group alone."""
+        return self.method.inside_groups(self.resolved)
+
     def advantages(
         self,
         rewards: Tensor,

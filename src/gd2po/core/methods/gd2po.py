@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
@@ -135,11 +136,18 @@ def _correlated_conflicts(batch: RewardBatch, weighted: Tensor, min_correlation:
     return paired_conflict_mask(weighted, pairs, REWARD_DIM)
 
 
+def _inside_groups(options: Mapping[str, Any]) -> bool:
+    """Whether neither the pairs nor the threshold are taken from the batch."""
+    searches = options["filtering"] == "snr" and options["snr_threshold"] == "auto"
+    return options["conflict_pairs"] == "all" and not searches
+
+
 GD2PO = Method(
     name="gd2po",
     title="gdpo without the rollouts whose rewards conflict, each prompt scaled by the share that was kept",
     source="GD²PO, arXiv:2606.16771",
     function=gd2po_advantages,
+    inside_groups=_inside_groups,
     variants={
         "hard": {"filtering": "hard"},
         "snr": {"filtering": "snr", "snr_threshold": ...},

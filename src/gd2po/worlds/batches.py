@@ -1,0 +1,47 @@
+"""Advantages of many independent batches, exactly as if each were computed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gd2po.core import Setting
+from gd2po.core.whitening import whiten
+
+
+def advantages_of_batches(
+    setting: Setting, rewards: Tensor, group_ids: Tensor, reward_weights: Sequence[float] | None = None
+) -> Tensor:
+    """The advantages of S batches.
+
+    Where the setting works inside groups and whitens, all batches go through one call, and each is whitened by itself;
+    a setting with other statistics over the batch is called batch by batch.
+
+    Args:
+        setting: a method with its options; whitening by tokens needs counts, which there are none of.
+        rewards: (S, N, K).
+        group_ids: (N,) at least 0, the same in every batch.
+        reward_weights: (K,) None means all 1.
+
+    Returns:
+        (S, N), equal to S separate calls up to rounding.
+
+    Example:
+        >>> rewards = torch.tensor([[[1.0], [2.0]], [[5.0], [5.0]]], dtype=torch.float64)
+        >>> advantages_of_batches(Setting.named("gdpo", "example"), rewards, torch.tensor([0, 0])).round(decimals=2)
+        tensor([[-0.7100,  0.7100],
+                [ 0.0000,  0.0000]], dtype=torch.float64)
+    """
+    batches, size, _ = rewards.shape
+    whitening = setting.resolved.get("whitening")
+    if not setting.inside_groups or whitening not in ("none", "rollouts"):
+        alone = [setting.advantages(batch, group_ids, reward_weights=reward_weights).advantages for batch in rewards]
+        return torch.stack(alone)
+    apart = torch.arange(batches)[:, None] * (int(group_ids.max()) + 1) + group_ids
+    result = setting.advantages(rewards.flatten(0, 1), apart.flatten(), reward_weights=reward_weights)
+    if whitening == "none":
+        return result.advantages.view(batches, size)
+    whitened: Tensor = torch.vmap(whiten)(result.unwhitened.view(batches, size), result.keep_mask.view(batches, size))
+    return whitened
