@@ -83,6 +83,16 @@ class RewardBatch:
             whitening=whitening,
         )
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype to compute in."""
+        return compute_dtype(self.lanes.device)
+
+    @property
+    def rounding_eps(self) -> float:
+        """Machine epsilon of the dtype in which the rewards came."""
+        return torch.finfo(self.rewards.dtype).eps
+
     def weigh(self, values: Tensor) -> Tensor:
         """Lanes times the weight of each reward."""
         return values if self.weights is None else values * self.weights
@@ -114,6 +124,14 @@ class RewardBatch:
         """One value per slot, without rewards: the present rollouts of the group."""
         return self.groups.total(self.present.to(self.dtype))
 
+    @cached_property
+    def count(self) -> Tensor:
+        """(K, 1): the rollouts of the batch to which each reward applies."""
+        if self.applies is not None:
+            return self.over_batch(self.applies)
+        num_rollouts, num_rewards = self.rewards.shape
+        return torch.full((num_rewards, 1), num_rollouts, dtype=self.dtype, device=self.rewards.device)
+
     def deviations(self) -> Deviations:
         """Each reward minus the mean of its group."""
         return Deviations.of(self.lanes, self.applies, self.groups, self.rounding_eps)
@@ -143,16 +161,6 @@ class RewardBatch:
         if scale_rewards:
             return deviations.standardised(std_eps=STD_EPS * HEADROOM, in_place=True).squeeze(REWARD_DIM)
         return deviations.in_units_of_the_rewards(in_place=True).squeeze(REWARD_DIM) / HEADROOM
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype to compute in."""
-        return compute_dtype(self.lanes.device)
-
-    @property
-    def rounding_eps(self) -> float:
-        """Machine epsilon of the dtype in which the rewards came."""
-        return torch.finfo(self.rewards.dtype).eps
 
     def over_batch(self, lanes: Tensor) -> Tensor:
         """(K, 1): sum over all rollouts (or slots) of the batch."""
@@ -189,14 +197,6 @@ class RewardBatch:
                 f"{reward}, is {float(self.rewards[row, reward]):g}, beyond the {float(bound[reward]):g} given. Pass "
                 "the bound by the definition of the reward, not one that was seen."
             )
-
-    @cached_property
-    def count(self) -> Tensor:
-        """(K, 1): the rollouts of the batch to which each reward applies."""
-        if self.applies is not None:
-            return self.over_batch(self.applies)
-        num_rollouts, num_rewards = self.rewards.shape
-        return torch.full((num_rewards, 1), num_rollouts, dtype=self.dtype, device=self.rewards.device)
 
     def result(
         self,

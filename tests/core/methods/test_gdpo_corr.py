@@ -24,11 +24,19 @@ def test_all_advantages_are_those_of_gdpo_times_one_number(whitening: Any, weigh
     assert found @ plain > 0
 
 
-def test_the_number_is_the_root_of_the_sum_of_correlations() -> None:
-    result = gdpo_corr_advantages(REWARDS, GROUP_IDS)
-    correlations = torch.corrcoef(result.reward_advantages.T)
+def test_it_ends_with_the_distance_from_the_mean_times_the_number() -> None:
+    result = gdpo_corr_advantages(REWARDS, GROUP_IDS, reward_weights=[1.0, -2.0, 0.5])
     assert result.multipliers is not None
-    assert float(result.multipliers) == pytest.approx(float((correlations.sum() + 1e-6).rsqrt()), rel=1e-9)
+    expected = result.multipliers * (result.unwhitened - result.unwhitened.mean())
+    torch.testing.assert_close(result.advantages, expected)
+
+
+def test_the_number_is_the_root_of_the_sum_of_correlations() -> None:
+    for signs in ([1.0, 1.0, 1.0], [1.0, -2.0, 0.5]):
+        result = gdpo_corr_advantages(REWARDS, GROUP_IDS, reward_weights=signs)
+        correlations = torch.corrcoef((result.reward_advantages * torch.tensor(signs)).T)
+        assert result.multipliers is not None
+        assert float(result.multipliers) == pytest.approx(float((correlations.sum() + 1e-6).rsqrt()), rel=1e-9)
 
 
 def test_without_whitening_it_is_the_sum_of_the_reward_advantages() -> None:

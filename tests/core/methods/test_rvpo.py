@@ -77,6 +77,14 @@ def test_a_missing_reward_is_left_out_and_a_dead_one_is_not() -> None:
     assert soft_minima(rewards).tolist() == pytest.approx([-z, z], rel=1e-5)
 
 
+@pytest.mark.parametrize("kappa", [1e4, 1e300])
+def test_rewards_that_take_no_part_set_no_minimum(kappa: float) -> None:
+    # Where they stand for 0, which is less than the praise of the first reward.
+    rewards = torch.tensor([[0.0, 5.0, math.nan], [1.0, 6.0, math.nan]], dtype=torch.float64)
+    found = soft_minima(rewards, kappa=kappa, reward_weights=[1.0, 0.0, 1.0])
+    assert found.tolist() == pytest.approx([-1 / math.sqrt(2), 1 / math.sqrt(2)], rel=1e-5)
+
+
 def test_two_exact_opposites_push_the_group_down() -> None:
     assert soft_minima(OPPOSED).max() < 0
 

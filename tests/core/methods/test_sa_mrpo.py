@@ -87,6 +87,8 @@ def test_a_score_out_of_bounds_that_is_missing_elsewhere_is_named_by_its_row() -
 def test_scores_beyond_a_bound_by_rounding_keep_the_share_in_0_to_1() -> None:
     rewards = torch.full((4, 2), 1 + 5e-7, dtype=torch.float64)
     assert multipliers(rewards, [[0.0, 1.0], [1 + 9e-7, 2.0]], gamma=1) == [0.0, 1.0]
+    rewards[1:, 0] = 0.0
+    assert multipliers(rewards, [[0.0, 1.0], [1 + 9e-7, 2.0]], gamma=1)[0] == 3 / 4
 
 
 def test_by_name_it_asks_for_its_bounds_and_says_what_they_are_for() -> None:
