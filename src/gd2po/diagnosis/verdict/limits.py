@@ -27,9 +27,9 @@ SATURATED_ROLLOUTS = 0.95
 DOMINATING_SHARE = 0.8
 """A reward dominates if this share of the variance of the summed advantage comes from it."""
 
-# One half, for the trainer too: below it more of the reward is dropped than heard, as if its weight were halved. A limit of
-# 0.3 speaks too late: the run of docs/results.md that lost its task at a threshold of 0.8 kept 31 %. At the default
-# threshold the least that any reward keeps there is 61 %.
+# One half, for the trainer too: below it more of the reward is dropped than heard, as if its weight were halved. With
+# 0.3 advice comes too late: the run of docs/results.md that lost its task at a threshold of 0.8 kept 31 %. At the
+# default threshold the least that any reward keeps there is 61 %.
 STARVED_RETAINED = 0.5
 """A filter starves a reward if it keeps less than this share of its signal or of its penalties."""
 
