@@ -45,7 +45,9 @@ def test_what_a_run_writes_into_its_log_is_read_back(setting: Setting) -> None:
 
 
 def test_options_of_any_kind_become_plain() -> None:
-    setting = Setting(Setting.named("gd2po", "tests").method, {"min_retained": torch.tensor([0.5, 1.0]), "x": (1, (2,))})
+    setting = Setting(
+        Setting.named("gd2po", "tests").method, {"min_retained": torch.tensor([0.5, 1.0]), "x": (1, (2,))}
+    )
     assert describe_run(setting, NAMES, None)["options"]["min_retained"] == [0.5, 1.0]
     json.dumps(describe_run(setting, NAMES, None), allow_nan=False)
 
@@ -126,8 +128,13 @@ def test_weights_that_make_no_sense_are_a_note(tmp_path: Path, weights: Any) -> 
 )  # fmt: skip
 def test_a_config_that_makes_no_sense_is_a_note(tmp_path: Path, config: str) -> None:
     found = from_config(tmp_path, config)
-    assert (found.setting, found.reward_weights) == (None, None)
+    assert found.setting is None
     assert str(tmp_path / "config.yaml") in found.notes[0]
+
+
+def test_weights_are_read_beside_a_setting_that_makes_no_sense(tmp_path: Path) -> None:
+    found = from_config(tmp_path, {"advantage_estimator": "gd3po", "reward_weights": [1.0, 2.0]})
+    assert (found.setting, found.reward_weights, len(found.notes)) == (None, [1.0, 2.0], 1)
 
 
 def test_a_config_that_is_no_text_is_a_note(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -104,45 +104,52 @@ def _plain(value: Any) -> Any:
 
 
 def _from_metadata(found: Mapping[str, Any], reward_names: Sequence[str]) -> RunSettings:
-    notes: list[str] = []
-    options, names, weights = found.get("options"), found.get("reward_names"), found.get("reward_weights")
-    setting = None
-    try:
-        options = {} if options is None else _mapping(options, "options")
-        method = method_named(_text(found.get("method"), "method"), "its method")
+    names = found.get("reward_names")
+
+    def setting() -> Setting:
+        options = _mapping({} if found.get("options") is None else found["options"], "options")
         given = {name: value for name, value in options.items() if value is not None}
-        setting = Setting.of({"method": method.name, **given}, "its options")
+        made = Setting.of({"method": _text(found.get("method"), "method"), **given}, "its options")
         if names != list(reward_names):
-            _check_no_arrays(setting, reward_names)
-    except (GD2POError, ValueError) as error:
-        setting = None
-        notes.append(_not_understood(LOG, error))
-    try:
-        weights = _weights(weights, names, reward_names)
-    except ValueError as error:
-        weights = None
-        notes.append(f"The reward weights in {LOG} were not understood: {error}.")
-    return RunSettings(setting, weights, LOG, tuple(notes))
+            _check_no_arrays(made, reward_names)
+        return made
+
+    return _understood(LOG, setting, lambda: _weights(found.get("reward_weights"), names, reward_names))
 
 
 def _from_config(path: Path, reward_names: Sequence[str]) -> RunSettings:
     try:
         config = _mapping(yaml.safe_load(path.read_text(encoding="utf-8")), "file")
-        if config.get("advantage_estimator") is None:
-            return RunSettings(None, _weights_of_config(config, reward_names), str(path))
-        setting = _setting_of_config(config)
-    except (GD2POError, ValueError, OSError, yaml.YAMLError) as error:
+    except (ValueError, OSError, yaml.YAMLError) as error:
         return RunSettings(origin=str(path), notes=(_not_understood(str(path), error),))
+
+    def weights() -> list[float] | None:
+        if config.get("reward_weights") is None and config.get("advantage_estimator") is not None:
+            return [1.0] * len(reward_names)  # a run that says nothing of weights has all 1
+        return _weights(config.get("reward_weights"), None, reward_names)
+
+    return _understood(str(path), lambda: _setting_of_config(config), weights)
+
+
+def _understood(
+    origin: str, setting: Callable[[], Setting | None], weights: Callable[[], list[float] | None]
+) -> RunSettings:
+    """What can be made of both; whatever cannot becomes a note."""
+    found_setting, found_weights, notes = None, None, []
     try:
-        # A run that says nothing of weights has all 1.
-        weights = _weights_of_config(config, reward_names) or [1.0] * len(reward_names)
+        found_setting = setting()
+    except (GD2POError, ValueError) as error:
+        notes.append(_not_understood(origin, error))
+    try:
+        found_weights = weights()
     except ValueError as error:
-        note = f"The reward weights in {path} were not understood: {error}."
-        return RunSettings(setting, None, str(path), (note,))
-    return RunSettings(setting, weights, str(path))
+        notes.append(f"The reward weights in {origin} were not understood: {error}.")
+    return RunSettings(found_setting, found_weights, origin, tuple(notes))
 
 
-def _setting_of_config(config: Mapping[str, Any]) -> Setting:
+def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
+    if config.get("advantage_estimator") is None:
+        return None
     method = method_named(_text(config["advantage_estimator"], "advantage_estimator"), "`advantage_estimator`")
     # The file holds the options of all methods; None stands for the method's own default.
     options = {name: config[name] for name in method.options if config.get(name) is not None}
@@ -152,10 +159,6 @@ def _setting_of_config(config: Mapping[str, Any]) -> Setting:
             raise ValueError(f"`scale_rewards` must be 'group' or 'none', got {scale!r}")
         options["scale_rewards"] = _SCALE_REWARDS[scale]
     return Setting.of({"method": method.name, **options}, "its options")
-
-
-def _weights_of_config(config: Mapping[str, Any], reward_names: Sequence[str]) -> list[float] | None:
-    return _weights(config.get("reward_weights"), None, reward_names)
 
 
 def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[float] | None:
