@@ -119,6 +119,8 @@ class MethodNumbers:
     name: str
     """The setting's label: "gd2po-hard", "gd2po-snr 0.3"."""
     method: str
+    conflict_rate: float | None
+    """Share of the rollouts in conflict as the setting sees it: a gated one looks at some pairs alone."""
     filtered_rate: float | None
     keep_ratio_mean: float | None
     """Mean over rollouts of the share of their group that is kept."""

@@ -113,11 +113,11 @@ def test_the_explorer_follows_the_threshold(browser: Any, page_file: Path) -> No
     assert seen[0] == (100, 100, 100)
     assert all(before > after for before, after in zip(seen[0], seen[1], strict=True))
     assert all(before > after for before, after in zip(seen[1], seen[2], strict=True))
-    page.click("[data-threshold='0.8']")
-    assert page.text_content("#dial-value") == "0.80"
+    page.click("[data-threshold='0.3']")
+    assert page.text_content("#dial-value") == "0.30"
     page.focus("#dial")
     page.keyboard.press("ArrowLeft")
-    assert page.text_content("#dial-value") == "0.79"
+    assert page.text_content("#dial-value") == "0.29"
     assert visit.complaints == []
 
 

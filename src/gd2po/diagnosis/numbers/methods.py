@@ -18,7 +18,8 @@ from gd2po.diagnosis.numbers.sample import Step
 from gd2po.errors import ConfigError, GD2POError
 
 METHOD_STATISTICS = (
-    "filtered_rate", "keep_ratio_mean", "cancelled_group_rate", "retained", "retained_negative", "alignment",
+    "conflict_rate", "filtered_rate", "keep_ratio_mean", "cancelled_group_rate", "retained", "retained_negative",
+    "alignment",
 )  # fmt: skip
 """Statistics of the core in which settings differ."""
 
@@ -50,11 +51,11 @@ class SettingSums:
     def __init__(self, setting: Setting, reward_weights: Tensor) -> None:
         self.setting, self._weights = setting, reward_weights
         self._terms: dict[str, Tensor] = {}
-        self._effective = 0.0
+        self._effective = torch.zeros(1, dtype=torch.float64)
         """Effective sample sizes of the steps, added up."""
         self._shares = torch.zeros(len(reward_weights), dtype=torch.float64)
         """(K,) shares of the advantage's variance, added up with the rollouts of the steps as weights."""
-        self._shares_weight = 0.0
+        self._shares_weight = torch.zeros(1, dtype=torch.float64)
         self._thresholds: list[float] = []
 
     def add(self, step: Step) -> None:
@@ -73,7 +74,7 @@ class SettingSums:
             kept = result.keep_mask
             shares = variance_shares(components[kept].double(), result.advantages[kept].double())
             if not shares.isnan().any():
-                rollouts = float(signals.present.sum())
+                rollouts = signals.present.sum()
                 self._shares += rollouts * shares
                 self._shares_weight += rollouts
 
@@ -90,18 +91,18 @@ class SettingSums:
         options = self.setting.resolved
         automatic = (options.get("filtering"), options.get("snr_threshold")) == ("snr", "auto")
         thresholds = torch.tensor(self._thresholds, dtype=torch.float64)
-        weight = torch.tensor(self._shares_weight, dtype=torch.float64)
         return MethodNumbers(
             name=self.setting.label,
             method=self.setting.method.name,
+            conflict_rate=one(values["conflict_rate"]),
             filtered_rate=one(values["filtered_rate"]),
             keep_ratio_mean=one(values["keep_ratio_mean"]),
             cancelled_groups=one(values["cancelled_group_rate"]),
             retained=by_reward(values["retained"]),
             retained_negative=by_reward(values["retained_negative"]),
             alignment=by_reward(values["alignment"]),
-            effective_sample_share=one(share(torch.tensor(self._effective), self._terms["rollouts"])),
-            variance_share=by_reward(share(self._shares, weight)),
+            effective_sample_share=one(share(self._effective, self._terms["rollouts"])),
+            variance_share=by_reward(share(self._shares, self._shares_weight)),
             auto_thresholds=(
                 (float(thresholds.min()), float(thresholds.quantile(0.5)), float(thresholds.max()))
                 if automatic
