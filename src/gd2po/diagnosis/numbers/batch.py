@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gd2po.core import gd2po_advantages, grpo_advantages
+from gd2po.core import AdvantageResult, gd2po_advantages, grpo_advantages
 from gd2po.core.methods.grpo import grpo_components
 from gd2po.core.statistics import TERMS, Signals
 from gd2po.core.tolerances import SNR_EPS, SNR_ROUNDING
@@ -46,7 +46,7 @@ class Batch:
     """(M,)"""
     signals: Signals
     """Of the rewards standardised one by one, without filter, query weight or whitening."""
-    sum_signals: Signals
+    summed: AdvantageResult
     """Of their sum standardised: GRPO."""
     sum_components: Tensor
     """(N, K) what each reward adds to the GRPO advantage."""
@@ -79,7 +79,6 @@ class Batch:
             scale_rewards=scale_rewards,
             snr_eps=snr_eps,
         )
-        summed = grpo_advantages(rewards, group_ids, reward_weights=reward_weights)
         return Batch(
             rewards=rows.rewards.astype(np.float64),
             steps=rows.steps[chunk.step_starts],
@@ -88,7 +87,7 @@ class Batch:
             group_starts=chunk.group_starts,
             step_starts=chunk.step_starts,
             signals=Signals.of(rewards, group_ids, result, reward_weights=reward_weights),
-            sum_signals=Signals.of(rewards, group_ids, summed, reward_weights=reward_weights),
+            summed=grpo_advantages(rewards, group_ids, reward_weights=reward_weights),
             sum_components=grpo_components(rewards, group_ids, reward_weights=reward_weights),
         )
 
@@ -138,23 +137,21 @@ class Batch:
     @cached_property
     def terms(self) -> dict[str, Floats]:
         """Per rollout, each (N, width): the core's terms, and those that only the report needs."""
-        result, summed = self.signals.result, self.sum_signals.result
+        of_sum = replace(self.signals, result=self.summed)
         return {
             **{name: TERMS[name](self.signals).numpy() for name in _CORE_TERMS},
-            "sum_cancelled_groups": TERMS["cancelled_groups"](self.sum_signals).numpy(),
+            "sum_cancelled_groups": TERMS["cancelled_groups"](of_sum).numpy(),
             "applies": self.applies.astype(np.float64),
             "reward": np.where(self.applies, self.rewards, 0),
             # Advantages have mean 0 in every group, so their products with what a reward adds are covariances.
-            "voice": (self.signals.weighted * result.unwhitened[:, None]).numpy(),
-            "sum_voice": (self.sum_components * summed.unwhitened[:, None]).double().numpy(),
+            "voice": (self.signals.weighted * self.signals.result.unwhitened[:, None]).numpy(),
+            "sum_voice": (self.sum_components * self.summed.unwhitened[:, None]).double().numpy(),
         }
 
     @cached_property
     def group_sums(self) -> dict[str, Floats]:
         """Sums of each group, each (Q, width), from which every share and mean of the report follows."""
-        joined = self.per_group(np.concatenate(list(self.terms.values()), axis=1))
-        edges = np.cumsum([values.shape[1] for values in self.terms.values()])[:-1]
-        sums = dict(zip(self.terms, np.split(joined, edges, axis=1), strict=True))
+        sums = {name: self.per_group(values) for name, values in self.terms.items()}
         scored = sums["applies"] >= 2
         strength = self.signals.reward_advantages.abs().numpy()
         silent = np.maximum.reduceat(strength, self.group_starts, axis=0) == 0

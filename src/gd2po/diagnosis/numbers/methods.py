@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -58,12 +58,21 @@ class SettingSums:
         self._shares_weight = torch.zeros(1, dtype=torch.float64)
         self._thresholds: list[float] = []
 
-    def add(self, step: Step) -> None:
-        """Take a step in."""
+    def add(self, step: Step, shared: dict[bool, Signals]) -> None:
+        """Take a step in.
+
+        Args:
+            step: one batch.
+            shared: signals of the step by whether rewards are scaled, which settings have in common but for their
+                results; missing ones are added.
+        """
         result = self.setting.advantages(
             step.rewards, step.group_ids, reward_weights=self._weights, token_counts=step.token_counts
         )
-        signals = Signals.of(step.rewards, step.group_ids, result, reward_weights=self._weights)
+        scaled = self.setting.resolved.get("scale_rewards", True)
+        if scaled not in shared:
+            shared[scaled] = Signals.of(step.rewards, step.group_ids, result, reward_weights=self._weights)
+        signals = replace(shared[scaled], result=result)
         for name in _TERMS:
             term = TERMS[name](signals).sum(0)
             self._terms[name] = self._terms[name] + term if name in self._terms else term
@@ -172,25 +181,22 @@ def evaluate_settings(
         run: the run's own setting, if known.
     """
     notes = []
-    if (
-        run is not None
-        and run.resolved.get("whitening") == "tokens"
-        and any(step.token_counts is None for step in steps)
-    ):
+    by_tokens = run is not None and run.resolved.get("whitening") == "tokens"
+    if run is not None and by_tokens and any(step.token_counts is None for step in steps):
         run = Setting(run.method, MappingProxyType({**run.options, "whitening": "rollouts"}))
         notes.append(
             "The run whitens by tokens, and the log does not hold the length of every completion: here its method "
             "whitens by rollouts instead."
         )
     reward_weights = torch.tensor(weights, dtype=torch.float64)
-    numbers = []
-    for setting in compared_settings(run):
-        sums, is_run = SettingSums(setting, reward_weights), run is not None and setting.label == run.label
-        try:
-            for step in steps:
-                sums.add(step)
-        except GD2POError as error:
-            notes.append(f"{setting.label} is missing among the methods: {error}")
-            continue
-        numbers.append(sums.numbers(names, is_run=is_run))
-    return Evaluated(numbers, notes)
+    running = {setting.label: SettingSums(setting, reward_weights) for setting in compared_settings(run)}
+    for step in steps:
+        shared: dict[bool, Signals] = {}
+        for label, sums in list(running.items()):
+            try:
+                sums.add(step, shared)
+            except GD2POError as error:
+                del running[label]
+                notes.append(f"{label} is missing among the methods: {error}")
+    own = None if run is None else run.label
+    return Evaluated([sums.numbers(names, is_run=label == own) for label, sums in running.items()], notes)

@@ -11,7 +11,7 @@ from torch import Tensor
 from gd2po.logs.grouping import Chunk
 
 MOST_STEPS = 256
-MOST_ROLLOUTS = 2**20
+MOST_ROLLOUTS = 2**19
 """Together and in a single step, which then is cut between groups."""
 
 
