@@ -161,6 +161,21 @@ def test_a_sum_based_filter_is_counted_where_it_errs(write_log: Any) -> None:
     assert overall.wrongly_dropped_groups == 1
 
 
+def test_a_sum_is_one_of_rewards_in_their_own_units(write_log: Any) -> None:
+    # Group 0 is constant in the sum of the rewards and not of their standardised ones, group 1 the other way round.
+    columns = {
+        "group": [0, 0, 0, 1, 1, 1],
+        "x": [4.0, 0.0, 2.0, 1.0, 0.0, 0.5],
+        "y": [-1.0, 0.0, 1.0, 0.0, 10.0, 5.0],
+        "z": [-3.0, 0.0, -3.0, 0.0, 0.0, 0.0],
+    }
+    overall = diagnose(RewardLog(write_log(columns))).overall
+    assert (overall.zero_signal_groups, overall.zero_sum_groups, overall.wrongly_dropped_groups) == (0, 0.5, 1)
+    rewards = torch.tensor([columns[name] for name in "xyz"]).T
+    signal = gdpo_advantages(rewards, torch.tensor(columns["group"]), whitening="none").signal_mask
+    assert signal.tolist() == [True] * 3 + [False] * 3
+
+
 def test_the_histogram_counts_every_conflict_once(diagnosed: Diagnosis, awkward_log: Any) -> None:
     core = Steps(awkward_log)
     conflicts = torch.cat([result.conflict_mask for result in core.results(gdpo_advantages)])
