@@ -162,18 +162,19 @@ def test_a_sum_based_filter_is_counted_where_it_errs(write_log: Any) -> None:
 
 
 def test_a_sum_is_one_of_rewards_in_their_own_units(write_log: Any) -> None:
-    # Group 0 is constant in the sum of the rewards and not of their standardised ones, group 1 the other way round.
+    # Groups 0 and 2 are constant in the sum of the rewards and not of their standardised ones, group 1 the other way.
     columns = {
-        "group": [0, 0, 0, 1, 1, 1],
-        "x": [4.0, 0.0, 2.0, 1.0, 0.0, 0.5],
-        "y": [-1.0, 0.0, 1.0, 0.0, 10.0, 5.0],
-        "z": [-3.0, 0.0, -3.0, 0.0, 0.0, 0.0],
+        "group": [0, 0, 0, 1, 1, 1, 2, 2, 2],
+        "x": [4.0, 0.0, 2.0, 1.0, 0.0, 0.5, 4.0, 0.0, 2.0],
+        "y": [-1.0, 0.0, 1.0, 0.0, 10.0, 5.0, -1.0, 0.0, 1.0],
+        "z": [-3.0, 0.0, -3.0, 0.0, 0.0, 0.0, -3.0, 0.0, -3.0],
     }
     overall = diagnose(RewardLog(write_log(columns))).overall
-    assert (overall.zero_signal_groups, overall.zero_sum_groups, overall.wrongly_dropped_groups) == (0, 0.5, 1)
+    assert (overall.zero_signal_groups, overall.wrongly_dropped_groups) == (0, 2)
+    assert overall.zero_sum_groups == pytest.approx(2 / 3)
     rewards = torch.tensor([columns[name] for name in "xyz"]).T
     signal = gdpo_advantages(rewards, torch.tensor(columns["group"]), whitening="none").signal_mask
-    assert signal.tolist() == [True] * 3 + [False] * 3
+    assert signal.tolist() == [True] * 3 + [False] * 3 + [True] * 3
 
 
 def test_the_histogram_counts_every_conflict_once(diagnosed: Diagnosis, awkward_log: Any) -> None:
