@@ -82,7 +82,7 @@ def test_a_run_folder_gets_its_report_rebuilt(log: Path, tmp_path: Path) -> None
     (folder / "report.html").write_text("old")
     result = run(folder)
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
-    assert json.loads((folder / "report.json").read_text())["source"]["run"] == {"advantage_estimator": "gdpo"}
+    assert json.loads((folder / "report.json").read_text())["source"]["run"]["label"] == "gdpo"
     assert "gdpo (this run)" in result.output
 
 

@@ -10,6 +10,7 @@ import torch
 from gd2po.core.conflicts import (
     agreement_snr,
     conflict_mask,
+    first_dropping_step,
     largest_retaining_threshold,
     paired_conflict_mask,
 )
@@ -105,3 +106,13 @@ def test_thresholds_between_the_scores_of_two_conflicts_lose_only_the_lower_one(
     assert threshold_for(snr, conflicts, weighted, min_retained=0.8) == 0.2
     assert threshold_for(snr, conflicts, weighted, min_retained=0.75) == 0.7
     assert threshold_for(snr, conflicts, weighted, min_retained=0.5) == 1.0
+
+
+@pytest.mark.parametrize("steps", [10, 50, 100])
+def test_a_conflict_is_dropped_from_the_first_threshold_above_its_score_on(steps: int) -> None:
+    grid = torch.arange(steps + 1, dtype=torch.float64) / steps
+    scores = torch.cat([grid, torch.nextafter(grid, torch.zeros(())), torch.rand(200, dtype=torch.float64)])
+    first = first_dropping_step(scores.clamp(0, 1), steps)
+    for score, place in zip(scores.clamp(0, 1).tolist(), first.tolist(), strict=True):
+        dropping = [step for step in range(steps + 1) if score < step / steps]
+        assert place == (dropping[0] if dropping else steps)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gd2po.core import METHODS
 from gd2po.diagnosis import model
-from gd2po.diagnosis.numbers import estimates, sums
+from gd2po.diagnosis.numbers import estimates, sample, sums
 from gd2po.diagnosis.verdict import conflicts, limits, rewards
 from gd2po.diagnosis.views.json import schema_text
-from gd2po.logs import grouping
 
 DOCS = Path(__file__).parents[2] / "docs"
 DIAGNOSIS = (DOCS / "diagnosis.md").read_text(encoding="utf-8")
@@ -51,7 +51,10 @@ def test_the_other_limits_are_those_of_the_text() -> None:
     assert f"{estimates.RESAMPLES:,} bootstrap resamples" in UNWRAPPED
     assert f"fewer than {estimates.FEWEST_GROUPS} groups" in UNWRAPPED
     assert f"into {sums.BLOCKS:,} random blocks" in UNWRAPPED
-    assert f"more than {grouping.LARGEST_STEP:,} rollouts" in UNWRAPPED
+    assert f"at most {sample.MOST_STEPS} steps and {sample.MOST_ROLLOUTS:,} rollouts" in UNWRAPPED
+    default = METHODS["gd2po"].options["snr_threshold"].default
+    assert f"default of {default:g}:" in UNWRAPPED
+    assert f"default threshold of {default:g} " in row("starved")
 
 
 def test_every_rule_is_documented() -> None:

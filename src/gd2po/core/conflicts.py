@@ -80,6 +80,27 @@ def paired_conflict_mask(weighted: Tensor, pairs: Tensor, dim: int = -1) -> Tens
     return (pairs.float() @ positive).mul_(negative).amax(-2) > 0
 
 
+def first_dropping_step(snr: Tensor, steps: int) -> Tensor:
+    """Place of the lowest threshold on the grid 0, 1/steps, ..., 1 that drops a conflict of this score.
+
+    That is the first threshold above the score, or the last one, which drops every conflict.
+
+    Args:
+        snr: agreement scores in [0, 1], any shape.
+        steps: of the grid.
+
+    Returns:
+        Integers from 1 to `steps`, the shape of `snr`.
+
+    Example:
+        >>> first_dropping_step(torch.tensor([0.0, 0.29, 0.3, 1.0], dtype=torch.float64), 10)
+        tensor([ 1,  3,  4, 10])
+    """
+    # The product may round across a grid point, so its neighbours decide.
+    below = (snr * steps).floor_()
+    return (below + (below / steps <= snr) + ((below + 1) / steps <= snr)).clamp_(max=steps).long()
+
+
 def largest_retaining_threshold(
     weighted: Tensor, conflicts: Tensor, snr: Tensor, min_retained: float, dim: int = -1
 ) -> float:
@@ -106,11 +127,8 @@ def largest_retaining_threshold(
     """
     lanes = weighted.movedim(dim, -2)
     num_rewards = lanes.shape[-2]
-    # A conflict is lost from the first grid point above its score on: collect it there, and add up along the grid.
-    # The product may round across a grid point, so its neighbours decide. The last bin is never lost.
-    below = (snr * THRESHOLD_STEPS).floor_()
-    first_lost = below + (below / THRESHOLD_STEPS <= snr) + ((below + 1) / THRESHOLD_STEPS <= snr)
-    bins = torch.where(conflicts, first_lost.clamp_(max=THRESHOLD_STEPS), THRESHOLD_STEPS + 1).long()
+    # Collect each conflict at the first threshold that drops it, and add up along the grid. The last bin is never lost.
+    bins = torch.where(conflicts, first_dropping_step(snr, THRESHOLD_STEPS), THRESHOLD_STEPS + 1)
     index = bins.unsqueeze(-2).expand_as(lanes)
     empty = lanes.new_zeros(*lanes.shape[:-1], THRESHOLD_STEPS + 2)
     magnitude = empty.scatter_add(-1, index, lanes.abs()).reshape(-1, num_rewards, THRESHOLD_STEPS + 2).sum(0)

@@ -6,15 +6,29 @@ A float that is None is undefined: a reward without signal has no correlation, a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gd2po.report.intervals import Interval
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
 
 PairKind = Literal["agree", "oppose", "unrelated", "unclear"]
+WeightsOrigin = Literal["given", "run", "assumed"]
 VerdictKind = Literal["no_conflict", "noise", "trade_off", "mixed", "unclear", "one_reward", "no_signal"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the run that wrote the log was made."""
+
+    label: str
+    """Its setting as among the methods."""
+    method: str
+    options: dict[str, Any]
+    """All of the method's."""
+    origin: str
+    """What says so: the rollout log, a config.yaml, or the caller."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +48,10 @@ class Source:
     last_step: int
     skipped_rows: int
     notes: list[str]
-    run: dict[str, str | float | list[float] | None]
-    """Settings of the run that wrote the log, where its folder tells them."""
+    run: Run | None
+    """None where nothing says how the run was made."""
+    weights_origin: WeightsOrigin
+    """Whether the weights of the rewards were given, are those of the run, or are assumed to be 1."""
 
 
 @dataclass(frozen=True)
@@ -98,23 +114,39 @@ class OverallNumbers:
 
 @dataclass(frozen=True)
 class MethodNumbers:
-    """What one method would do with these rollouts."""
+    """What one setting would do with these rollouts."""
 
     name: str
-    estimator: str
-    snr_threshold: float | str | None
-    """None where nothing is filtered, "auto" for the adaptive one."""
+    """The setting's label: "gd2po-hard", "gd2po-snr 0.3"."""
+    method: str
+    conflict_rate: float | None
+    """Share of the rollouts in conflict as the setting sees it: a gated one looks at some pairs alone."""
     filtered_rate: float | None
+    keep_ratio_mean: float | None
+    """Mean over rollouts of the share of their group that is kept."""
+    cancelled_groups: float | None
+    """Share of the groups in which some reward varies and the method leaves no signal."""
     retained: dict[str, float | None]
     retained_negative: dict[str, float | None]
+    alignment: dict[str, float | None]
+    """Mean of the reward's advantage times the final one."""
     effective_sample_share: float | None
     """Effective sample size (sum |A|)^2 / sum A^2 of each step, over the rollouts."""
     variance_share: dict[str, float | None]
-    """Share of the advantage's variance that comes from each reward; they add up to 1."""
+    """Share of the advantage's variance that comes from each reward; they add up to 1. None where a method does not
+    say what each reward adds."""
     auto_thresholds: tuple[float, float, float] | None
     """Lowest, median and highest threshold of the steps, for "auto"."""
     is_run: bool
     """The setting that the log was made with."""
+
+
+@dataclass(frozen=True)
+class MethodSample:
+    """What the methods were evaluated on: all steps, or evenly spaced ones of many."""
+
+    steps: int
+    rollouts: int
 
 
 @dataclass(frozen=True)
@@ -132,6 +164,8 @@ class Explorer:
     """Rollouts without mixed signs, whose score is 1."""
     marked_threshold: float
     """The run's own, or the method's default."""
+    marked_is_run: bool
+    """It is the run's own."""
     recommended_threshold: float
     """Largest at which every reward keeps `min_retained` of its signal, on both sides."""
     min_retained: float
@@ -213,6 +247,7 @@ class Diagnosis:
     pairs: list[PairNumbers]
     overall: OverallNumbers
     methods: list[MethodNumbers]
+    method_sample: MethodSample
     explorer: Explorer
     course: Course
     prompts: list[ShownGroup]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gd2po.core import Setting
 from gd2po.diagnosis.analysis import diagnose
 from gd2po.diagnosis.model import Diagnosis
 from gd2po.diagnosis.views.json import write_json
@@ -29,6 +30,7 @@ def report_log(
     log: RewardLog,
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
     *,
+    setting: Setting | None = None,
     html: str | Path | None = None,
     json: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
@@ -38,6 +40,7 @@ def report_log(
     Args:
         log: the rollouts.
         reward_weights: as `diagnose` takes them.
+        setting: as `diagnose` takes it.
         html: file of the page; None for report.html in a run folder of gd2po, and for none elsewhere.
         json: file of the numbers; None for report.json in a run folder of gd2po, and for none elsewhere.
         progress: told how many rollouts have been read, now and then.
@@ -62,7 +65,7 @@ def report_log(
     folder = log.files.run_folder
     if folder is not None and (folder / CONFIG).is_file():
         html, json = html or folder / HTML_NAME, json or folder / JSON_NAME
-    diagnosis = diagnose(log, reward_weights, progress=progress)
+    diagnosis = diagnose(log, reward_weights, setting=setting, progress=progress)
     return RunReport(
         diagnosis=diagnosis,
         html=None if html is None else write_html(diagnosis, html),
@@ -70,15 +73,24 @@ def report_log(
     )
 
 
-def write_run_report(folder: str | Path) -> RunReport:
+def write_run_report(
+    folder: str | Path,
+    reward_weights: Mapping[str, float] | Sequence[float] | None = None,
+    *,
+    setting: Setting | None = None,
+) -> RunReport:
     """Diagnose a run folder and write report.html and report.json into it.
 
     Args:
         folder: what `gd2po train` wrote, or the output folder of a TRL run with log_completions=True.
+        reward_weights: as `diagnose` takes them.
+        setting: as `diagnose` takes it.
 
     Raises:
         DataFormatError: the folder holds no rollouts, or some that cannot be read.
+        InvalidInputError: weights that do not go with the rewards, or none but 0.
         MissingDependencyError: `gd2po[report]` is not installed.
     """
     folder = Path(folder)
-    return report_log(RewardLog(folder), html=folder / HTML_NAME, json=folder / JSON_NAME)
+    log = RewardLog(folder)
+    return report_log(log, reward_weights, setting=setting, html=folder / HTML_NAME, json=folder / JSON_NAME)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 from gd2po.report.intervals import Interval
 
@@ -13,18 +14,22 @@ UNDEFINED = "–"
 def percent(share: float | None) -> str:
     """A share in percent, with as many digits as it deserves; never a rounded 0 % or 100 % that is neither.
 
+    The page's script rounds alike, halves away from 0.
+
     Example:
         >>> percent(0.2345), percent(0.0234), percent(0.0002), percent(0.9997), percent(1.0), percent(None)
         ('23%', '2.3%', '<0.1%', '>99.9%', '100%', '–')
     """
     if share is None or math.isnan(share):
         return UNDEFINED
+    if share < 0:
+        return f"−{percent(-share)}"
     if 0 < share < 0.001:
         return "<0.1%"
     if 0.999 < share < 1:
         return ">99.9%"
     digits = 1 if 0 < share < 0.0995 or 0.9905 <= share < 1 else 0
-    return f"{share:.{digits}%}"
+    return f"{Decimal(100 * share).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)}%"
 
 
 def signed(value: float | None) -> str:

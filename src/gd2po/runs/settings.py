@@ -1,9 +1,11 @@
-"""The settings of the run that wrote a log, where its folder tells them."""
+"""How a run was made: what its rollout log and its folder say, and what a host writes into its rollout log."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,103 +13,200 @@ import yaml
 
 from gd2po.core import Setting
 from gd2po.core.batch import Weights
-from gd2po.errors import DataFormatError
+from gd2po.core.setting import method_named
+from gd2po.errors import GD2POError
+from gd2po.runs.folder import CONFIG
 
-DEFAULT_THRESHOLD = 0.8
-"""GD²PO's own, marked where the run has none."""
+LOG, GIVEN = "its rollout log", "given by the caller"
 
-DEFAULT_MIN_RETAINED = 0.8
+_SCALE_REWARDS = {"group": True, "none": False, True: True, False: False}
+"""TRL's words for the option."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How the advantages of the run were computed; None where that is not known."""
+    """How the advantages of a run were computed, as far as that is known."""
 
-    estimator: str | None = None
-    filtering: str | None = None
-    snr_threshold: float | str | None = None
-    min_retained: float = DEFAULT_MIN_RETAINED
-    conflict_pairs: str | None = None
+    setting: Setting | None = None
+    """None where nothing says it, or where what says it cannot be understood."""
     reward_weights: list[float] | None = None
+    """One per reward of the log; None where nothing says it."""
+    origin: str | None = None
+    """Where both come from: `LOG`, `GIVEN` or the path of a config.yaml."""
+    notes: tuple[str, ...] = ()
+    """What could not be understood, in sentences."""
 
     @staticmethod
-    def from_folder(folder: Path | None) -> RunSettings:
-        """The settings in a run folder's config.yaml; all unknown without one.
+    def find(metadata: Mapping[str, Any] | None, folder: Path | None, reward_names: Sequence[str]) -> RunSettings:
+        """The settings of the run that wrote a log.
 
-        Raises:
-            DataFormatError: the file is no YAML mapping.
+        What a newer version or another hand wrote, and this one does not understand, becomes a note and no error.
+
+        Args:
+            metadata: what the rollout log holds, as of `describe_run`; None if it holds nothing.
+            folder: of the run. Its config.yaml is asked where the log holds nothing.
+            reward_names: K names of the log's rewards.
+
+        Example:
+            >>> run = {"method": "gd2po", "options": {"filtering": "hard"}, "reward_names": ["a", "b"],
+            ...        "reward_weights": [1.0, 0.5]}
+            >>> settings = RunSettings.find(run, None, ["b"])
+            >>> settings.setting.label, settings.reward_weights, settings.origin
+            ('gd2po-hard', [0.5], 'its rollout log')
         """
-        path = None if folder is None else folder / "config.yaml"
+        if metadata is not None:
+            return _from_metadata(metadata, reward_names)
+        path = None if folder is None else folder / CONFIG
         if path is None or not path.is_file():
             return RunSettings()
-        try:
-            config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise DataFormatError(f"{path} is not YAML: {error}. Mend it, or move it away to go without.") from error
-        if not isinstance(config, dict):
-            raise DataFormatError(f"{path} needs a mapping of settings, got {type(config).__name__}.")
-        return _from_config(config)
-
-    @property
-    def method(self) -> str | None:
-        """The name of the run's method among those compared; None if it is not among them."""
-        if self.estimator in ("grpo", "gdpo"):
-            return self.estimator
-        if self.estimator != "gd2po" or self.conflict_pairs == "correlated":
-            return None
-        if self.filtering == "none" or (self.filtering == "snr" and self.snr_threshold == 0):
-            return "gdpo"
-        if self.filtering == "hard" or self.snr_threshold == 1:
-            return "gd2po hard"
-        if self.snr_threshold == "auto":
-            return "gd2po auto"
-        return None if self.snr_threshold is None else f"gd2po {self.snr_threshold:g}"
-
-    @property
-    def threshold(self) -> float | None:
-        """The threshold of the run's filter, if it is a number."""
-        if self.estimator != "gd2po" or isinstance(self.snr_threshold, str):
-            return None
-        return {"none": 0.0, "hard": 1.0}.get(self.filtering or "snr", self.snr_threshold)
-
-    def shown(self) -> dict[str, str | float | list[float] | None]:
-        """What a report says about the run; empty if nothing is known."""
-        if self.estimator is None:
-            return {}
-        shown: dict[str, str | float | list[float] | None] = {"advantage_estimator": self.estimator}
-        if self.estimator == "gd2po":
-            shown |= {"filtering": self.filtering, "snr_threshold": self.snr_threshold}
-            if self.conflict_pairs not in (None, "all"):
-                shown["conflict_pairs"] = self.conflict_pairs
-        if self.reward_weights is not None:
-            shown["reward_weights"] = self.reward_weights
-        return shown
-
-
-def _from_config(config: dict[str, Any]) -> RunSettings:
-    threshold, weights = config.get("snr_threshold"), config.get("reward_weights")
-    return RunSettings(
-        estimator=config.get("advantage_estimator"),
-        filtering=config.get("filtering"),
-        snr_threshold="auto" if threshold == "auto" else None if threshold is None else float(threshold),
-        min_retained=float(config.get("min_retained", DEFAULT_MIN_RETAINED)),
-        conflict_pairs=config.get("conflict_pairs"),
-        reward_weights=None if weights is None else [float(weight) for weight in weights],
-    )
+        return _from_config(path, reward_names)
 
 
 def describe_run(setting: Setting, reward_names: Sequence[str], reward_weights: Weights) -> dict[str, Any]:
-    """How a run is made, as plain values that travel with its rollout log.
+    """How a run is made, as plain values that travel with its rollout log and that `RunSettings.find` reads.
 
     Args:
         setting: the run's method and options.
         reward_names: K names.
         reward_weights: (K,) None means all 1.
+
+    Example:
+        >>> describe_run(Setting.named("gdpo", "example"), ["correct", "brief"], None)["options"]
+        {'scale_rewards': True, 'whitening': 'rollouts'}
     """
     weights = [1.0] * len(reward_names) if reward_weights is None else [float(weight) for weight in reward_weights]
     return {
         "method": setting.method.name,
-        "options": setting.resolved,
+        "options": plain_values(setting.resolved),
         "reward_names": list(reward_names),
         "reward_weights": weights,
     }
+
+
+def plain_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON holds them.
+
+    Example:
+        >>> import torch
+        >>> plain_values({"reward_minima": torch.tensor([-3.0, 0.0]), "mode": "gdpo"})
+        {'reward_minima': [-3.0, 0.0], 'mode': 'gdpo'}
+    """
+    return {str(name): _plain(value) for name, value in options.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Tensors and tuples as lists."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return plain_values(value)
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _from_metadata(found: Mapping[str, Any], reward_names: Sequence[str]) -> RunSettings:
+    names = found.get("reward_names")
+
+    def setting() -> Setting:
+        options = _mapping({} if found.get("options") is None else found["options"], "options")
+        given = {name: value for name, value in options.items() if value is not None}
+        made = Setting.of({"method": _text(found.get("method"), "method"), **given}, "its options")
+        if names != list(reward_names):
+            _check_no_arrays(made, reward_names)
+        return made
+
+    return _understood(LOG, setting, lambda: _weights(found.get("reward_weights"), names, reward_names))
+
+
+def _from_config(path: Path, reward_names: Sequence[str]) -> RunSettings:
+    try:
+        config = _mapping(yaml.safe_load(path.read_text(encoding="utf-8")), "file")
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        return RunSettings(origin=str(path), notes=(_not_understood(str(path), error),))
+
+    def weights() -> list[float] | None:
+        if config.get("reward_weights") is None and config.get("advantage_estimator") is not None:
+            return [1.0] * len(reward_names)  # a run that says nothing of weights has all 1
+        return _weights(config.get("reward_weights"), None, reward_names)
+
+    return _understood(str(path), lambda: _setting_of_config(config), weights)
+
+
+def _understood(
+    origin: str, setting: Callable[[], Setting | None], weights: Callable[[], list[float] | None]
+) -> RunSettings:
+    """What can be made of both; whatever cannot becomes a note."""
+    found_setting, found_weights, notes = None, None, []
+    try:
+        found_setting = setting()
+    except (GD2POError, ValueError) as error:
+        notes.append(_not_understood(origin, error))
+    try:
+        found_weights = weights()
+    except ValueError as error:
+        notes.append(f"The reward weights in {origin} were not understood: {error}.")
+    return RunSettings(found_setting, found_weights, origin, tuple(notes))
+
+
+def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
+    if config.get("advantage_estimator") is None:
+        return None
+    method = method_named(_text(config["advantage_estimator"], "advantage_estimator"), "`advantage_estimator`")
+    # The file holds the options of all methods; None stands for the method's own default.
+    options = {name: config[name] for name in method.options if config.get(name) is not None}
+    if "scale_rewards" in options:
+        scale = options["scale_rewards"]
+        if not isinstance(scale, (str, bool)) or scale not in _SCALE_REWARDS:
+            raise ValueError(f"`scale_rewards` must be 'group' or 'none', got {scale!r}")
+        options["scale_rewards"] = _SCALE_REWARDS[scale]
+    return Setting.of({"method": method.name, **options}, "its options")
+
+
+def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[float] | None:
+    """One weight per reward of the log; by name where the names are known, else by place."""
+    if weights is None:
+        return None
+    if not isinstance(weights, list) or not all(_is_number(weight) for weight in weights) or not any(weights):
+        raise ValueError(f"expected finite numbers that are not all 0, got {weights!r}")
+    if isinstance(names, list) and len(names) == len(weights):
+        by_name = {str(name): weight for name, weight in zip(names, weights, strict=True)}
+        unknown = [name for name in reward_names if name not in by_name]
+        if unknown:
+            raise ValueError(f"they name {', '.join(by_name)}, and not {', '.join(unknown)}")
+        weights = [by_name[name] for name in reward_names]
+        if not any(weights):
+            raise ValueError("the rewards of this log all have weight 0")
+    if len(weights) != len(reward_names):
+        raise ValueError(f"there are {len(weights)} for {len(reward_names)} rewards ({', '.join(reward_names)})")
+    return [float(weight) for weight in weights]
+
+
+def _check_no_arrays(setting: Setting, reward_names: Sequence[str]) -> None:
+    """Raise if the setting has numbers per reward, which go with the run's rewards in their order."""
+    arrays = [name for name, value in setting.options.items() if setting.method.options[name].is_array and value]
+    if arrays:
+        raise ValueError(
+            f"`{arrays[0]}` has a number for every reward of the run, and the log is read for {', '.join(reward_names)}"
+        )
+
+
+def _not_understood(where: str, error: Exception) -> str:
+    return (
+        f"How the run was made was not understood, so none of the methods is marked as its own. In {where}: "
+        f"{str(error).rstrip('. ')}. A newer version of gd2po may have written it."
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"`{what}` must be a text, got {value!r}")
+    return value
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"`{what}` must be a mapping, got {type(value).__name__}")
+    return value

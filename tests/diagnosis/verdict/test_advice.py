@@ -15,6 +15,8 @@ HEALTHY = {
     "conflict/snr_threshold": 0.8,
     "conflict/retained/a": 0.9,
     "conflict/retained/b": 0.9,
+    "conflict/retained_negative/a": 0.9,
+    "conflict/retained_negative/b": 0.9,
     "conflict/correlation/a/b": 0.2,
 }
 
@@ -40,8 +42,9 @@ def test_a_healthy_run_hears_nothing() -> None:
     ("situation", "words"),
     [
         ({"retained__b": math.nan}, "Reward 'b' was the same for all rollouts"),
-        ({"retained__a": 0.29}, "keeps 29% of the signal of reward 'a'"),
-        ({"retained__a": 0.29, "filters": "hard"}, "filtering='snr' with a low snr_threshold"),
+        ({"retained__a": 0.49}, "keeps 49% of the signal and 90% of the penalties of reward 'a'"),
+        ({"retained_negative__a": 0.49}, "keeps 90% of the signal and 49% of the penalties of reward 'a'"),
+        ({"retained__a": 0.49, "filters": "hard"}, "filtering='snr' with a low snr_threshold"),
         ({"correlation__a__b": -0.3}, "pull against each other"),
         ({"filtered_rate": 0.4}, "the SNR filter is the hard filter here"),
         ({"whitens_tokens": True, "length_variation": 1.2}, "very unequal length"),
@@ -63,8 +66,9 @@ def test_a_batch_without_any_signal_is_told_at_once_and_once() -> None:
 @pytest.mark.parametrize(
     "situation",
     [
-        {"retained__a": 0.31},
-        {"retained__a": 0.1, "filters": None},
+        {"retained__a": 0.51, "retained_negative__a": 0.51},
+        {"retained_negative__a": math.nan},
+        {"retained__a": 0.1, "retained_negative__a": 0.1, "filters": None},
         {"correlation__a__b": -0.05},
         {"correlation__a__b": -0.3, "snr_threshold": 0.3},
         {"correlation__a__b": -0.3, "filters": None},

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from gd2po import binary_snr_ceiling
+from gd2po.core import Setting
 from gd2po.diagnosis import Diagnosis, RewardLog, diagnose
 from gd2po.diagnosis.model import Finding
 
+SNR_08 = Setting.of({"snr_threshold": 0.8}, "test")
 Rewards = Callable[[np.random.Generator, int, int], dict[str, np.ndarray]]
 
 
@@ -19,8 +21,8 @@ Rewards = Callable[[np.random.Generator, int, int], dict[str, np.ndarray]]
 def diagnose_rewards(make_log: Any, write_log: Any) -> Callable[..., Diagnosis]:
     """The diagnosis of a constructed log."""
 
-    def run(rewards: Rewards, weights: Any = None, **shape: Any) -> Diagnosis:
-        return diagnose(RewardLog(write_log(make_log(rewards, **shape).columns)), weights)
+    def run(rewards: Rewards, weights: Any = None, setting: Setting | None = None, **shape: Any) -> Diagnosis:
+        return diagnose(RewardLog(write_log(make_log(rewards, **shape).columns)), weights, setting=setting)
 
     return run
 
@@ -92,8 +94,7 @@ def test_rewards_that_oppose_each_other_are_a_trade_off(diagnose_rewards: Any, t
     assert "quality and brevity" in diagnosis.verdict.headline
     assert "Do not filter hard" in found.advice
     assert "reward_weights" in found.advice
-    hard = diagnosis.methods[-2]
-    assert hard.name == "gd2po hard"
+    hard = next(method for method in diagnosis.methods if method.name == "gd2po-hard")
     least = min(*hard.retained.values(), *hard.retained_negative.values())
     assert found.numbers["least_retained_hard"] == pytest.approx(least)
     assert found.sureness == 1
@@ -252,12 +253,12 @@ def binary(random: np.random.Generator, groups: int, size: int) -> dict[str, np.
 
 @pytest.mark.parametrize(("size", "ceiling"), [(4, 0.5), (8, 0.75)])
 def test_binary_rewards_make_the_snr_filter_the_hard_one(diagnose_rewards: Any, size: int, ceiling: float) -> None:
-    diagnosis = diagnose_rewards(binary, group_size=size)
+    diagnosis = diagnose_rewards(binary, group_size=size, setting=SNR_08)
     found = finding(diagnosis, "snr_is_hard")
     assert binary_snr_ceiling(2, size) == ceiling
     assert f"above {ceiling:.2f}" in found.text
     assert diagnosis.explorer.largest_conflict_snr <= ceiling + 1e-6
-    at = [method for method in diagnosis.methods if method.name in ("gd2po 0.8", "gd2po hard")]
+    at = [method for method in diagnosis.methods if method.name in ("gd2po-snr 0.8", "gd2po-hard")]
     assert at[0].filtered_rate == at[1].filtered_rate
 
 
@@ -271,12 +272,21 @@ def test_a_filter_that_takes_a_rewards_penalties_is_said_to_starve_it(diagnose_r
         effort = random.normal(size=(groups, size))
         return {"format": (effort < 1).astype(float), "quality": effort + 0.3 * random.normal(size=(groups, size))}
 
-    diagnosis = diagnose_rewards(rewards)
-    starved = finding(diagnosis, "starved")
-    assert starved.level == "watch"
+    starved = finding(diagnose_rewards(rewards, setting=SNR_08), "starved")
     assert starved.numbers["retained_negative/format"] < 0.2
     assert "of the penalties of format" in starved.text
-    assert "GD²PO at its usual threshold of 0.8 would keep" in starved.text
+    assert starved.sureness == 1
+
+
+def test_where_the_run_has_no_filter_the_default_one_is_judged(diagnose_rewards: Any) -> None:
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        effort = random.normal(size=(groups, size))
+        return {"quality": effort, "brevity": -effort + 0.3 * random.normal(size=(groups, size))}
+
+    for setting in (None, Setting.named("gdpo", "test")):
+        starved = finding(diagnose_rewards(rewards, setting=setting), "starved")
+        assert starved.level == "watch"
+        assert starved.text.startswith("GD²PO at its default threshold of 0.3 would keep")
 
 
 def test_a_reward_whose_penalties_alone_are_taken_is_starved_too(diagnose_rewards: Any) -> None:
@@ -286,7 +296,7 @@ def test_a_reward_whose_penalties_alone_are_taken_is_starved_too(diagnose_reward
         b = np.maximum(a - 1.7, 0) + 0.9 * np.maximum(0.7 - a, 0) + 0.1 * random.normal(size=(groups, size))
         return {"a": a, "b": b}
 
-    starved = finding(diagnose_rewards(rewards), "starved")
+    starved = finding(diagnose_rewards(rewards, setting=SNR_08), "starved")
     assert starved.numbers["retained/a"] > 0.5 > starved.numbers["retained_negative/a"]
 
 
@@ -298,6 +308,23 @@ def test_the_runs_own_filter_is_blamed_if_it_was_one(make_log: Any, write_log: A
     starved = finding(diagnose(RewardLog(folder)), "starved")
     assert starved.level == "act"
     assert starved.text.startswith("This run's filter, at 1, keeps")
+
+
+def test_a_run_is_blamed_for_what_its_own_filter_drops_and_no_threshold(diagnose_rewards: Any) -> None:
+    # Graders that agree, and a penalty that only the conflicts carry: a gated run drops those, at no threshold.
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        a = np.tile([3.0, -1.0, -1.0, -1.0, 0.0, 0.0, 0.0, 0.0], (groups, 1))
+        b = np.tile([3.0, 1.0, 1.0, 1.0, -1.5, -1.5, -1.5, -1.5], (groups, 1))
+        return {"a": a, "b": b}
+
+    diagnosis = diagnose_rewards(rewards, setting=Setting.named("gd2po-gated", "test"))
+    starved = finding(diagnosis, "starved")
+    assert starved.text.startswith("This run's filter (gd2po-gated) keeps")
+    assert "threshold of 1" not in starved.text
+    assert (starved.level, starved.sureness) == ("act", None)
+    assert starved.numbers["retained_negative/a"] == 0
+    auto = diagnose_rewards(rewards, setting=Setting.named("gd2po-auto", "test"))
+    assert not [found for found in auto.verdict.findings if found.rule == "starved" and found.level == "act"]
 
 
 def test_groups_that_a_sum_based_filter_drops_wrongly_are_counted(write_log: Any) -> None:

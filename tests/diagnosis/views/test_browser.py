@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from gd2po.diagnosis import RewardLog, diagnose, write_html
+from gd2po.report.wording import percent
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -110,12 +113,23 @@ def test_the_explorer_follows_the_threshold(browser: Any, page_file: Path) -> No
     assert seen[0] == (100, 100, 100)
     assert all(before > after for before, after in zip(seen[0], seen[1], strict=True))
     assert all(before > after for before, after in zip(seen[1], seen[2], strict=True))
-    page.click("[data-threshold='0.8']")
-    assert page.text_content("#dial-value") == "0.80"
+    page.click("[data-threshold='0.3']")
+    assert page.text_content("#dial-value") == "0.30"
     page.focus("#dial")
     page.keyboard.press("ArrowLeft")
-    assert page.text_content("#dial-value") == "0.79"
+    assert page.text_content("#dial-value") == "0.29"
     assert visit.complaints == []
+
+
+def test_the_script_and_the_report_round_alike(browser: Any) -> None:
+    script = (resources.files("gd2po.report") / "templates" / "page.js").read_text(encoding="utf-8")
+    function = re.search(r"const percent = \(share\) => \{.*?\n  \};", script, re.DOTALL).group(0)
+    shares = [share for step in range(-40, 2041) for share in (step / 2000, step / 2000 + 3e-5)]
+    page = browser.new_page()
+    shown = page.evaluate(f"shares => {{ {function} return shares.map(percent); }}", shares)
+    assert dict(zip(shares, shown, strict=True)) == {share: percent(share) for share in shares}
+    assert page.evaluate(f"() => {{ {function} return percent(0.996); }}") == "99.6%"
+    page.close()
 
 
 def test_the_explorer_says_which_shown_rollouts_go(browser: Any, page_file: Path) -> None:

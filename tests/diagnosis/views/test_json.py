@@ -32,7 +32,7 @@ def test_what_is_written_keeps_to_the_schema(write_log: Any, case: str) -> None:
     diagnosis = diagnose(RewardLog(write_log(CASES[case]), ColumnChoices(rewards=rewards)))
     document = json.loads(to_json(diagnosis))
     jsonschema.Draft202012Validator(json.loads(schema_text())).validate(document)
-    assert (document["schema"], document["schema_version"]) == ("gd2po.diagnosis", 1)
+    assert (document["schema"], document["schema_version"]) == ("gd2po.diagnosis", 2)
     assert document["verdict"]["headline"] == diagnosis.verdict.headline
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
+from gd2po.core.groups import REWARD_DIM, compute_dtype
 from gd2po.core.methods.base import Method, always, check_options
 from gd2po.core.methods.warnings import missing_counts_as_zero
 from gd2po.core.result import AdvantageResult
+from gd2po.core.tolerances import HEADROOM, STD_EPS
 
 
 def grpo_advantages(
@@ -56,6 +59,53 @@ def grpo_advantages(
     check_options(grpo_advantages, scale_rewards=scale_rewards, whitening=whitening)
     batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
     return batch.result(batch.standardised_total(scale_rewards), reward_advantages=batch.standardised(scale_rewards))
+
+
+def grpo_components(
+    rewards: Tensor, group_ids: Tensor, *, reward_weights: Weights = None, scale_rewards: bool = True
+) -> Tensor:
+    """What each reward adds to the GRPO advantages before whitening.
+
+    `weight_k (r_k - mean) / (std + 1e-6)`: the mean of the reward over its group, the std of the weighted sum of all.
+
+    Args:
+        rewards: (N, K) as for `grpo_advantages`. A reward that does not apply counts as 0.
+        group_ids: (N,)
+        reward_weights: (K,) None means all 1.
+        scale_rewards: divide by the standard deviation of the group.
+
+    Returns:
+        (N, K), summing to `unwhitened` of the result. 0 where no reward applies, and in groups in which all rollouts
+        have the same sum: GRPO hears no reward there.
+
+    Raises:
+        InvalidInputError: wrong shapes or lengths, or an infinite reward or weight (a ValueError).
+        InvalidTypeError: something that is not a tensor of numbers (a TypeError).
+
+    Example:
+        >>> import torch
+        >>> rewards = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
+        >>> grpo_components(rewards, torch.tensor([7, 7, 7, 7]))
+        tensor([[ 0.6124, -0.6124],
+                [-0.6124,  0.6124],
+                [ 0.6124,  0.6124],
+                [-0.6124, -0.6124]])
+
+    Source:
+        GRPO (DeepSeekMath, arXiv:2402.03300), its advantage written as a sum over rewards.
+    """
+    batch = RewardBatch.from_input(rewards, group_ids, reward_weights)
+    groups, dtype = batch.groups, compute_dtype(batch.rewards.device)
+    present = batch.present.to(dtype).unsqueeze(REWARD_DIM)
+    size = groups.total(present)
+    weighted = batch.weigh(batch.lanes.to(dtype) * HEADROOM)
+    deviation = (weighted - groups.spread(groups.total(weighted) / size.clamp(min=1))) * present
+    total = deviation.sum(REWARD_DIM, keepdim=True)
+    largest = groups.largest(total).clamp_min_(torch.finfo(dtype).tiny)  # the squares of huge rewards would overflow
+    variance = groups.total((total / groups.spread(largest)).square()) / (size - 1).clamp(min=1)
+    divisor = largest * variance.sqrt() + STD_EPS * HEADROOM if scale_rewards else torch.full_like(largest, HEADROOM)
+    hears = groups.largest(batch.standardised_total(scale_rewards).unsqueeze(REWARD_DIM)) > 0
+    return groups.from_lanes(deviation * groups.spread(hears / divisor)).to(batch.rewards.dtype)
 
 
 GRPO = Method(

@@ -1,36 +1,41 @@
-"""What the core says about one chunk of groups, as numpy arrays that are ready for sums over groups and steps."""
+"""What the core says about one chunk of groups, ready for sums over groups and steps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from gd2po.core import gd2po_advantages, grpo_advantages
-from gd2po.core.conflicts import agreement_snr, conflict_mask
-from gd2po.core.tolerances import SIGN_TOLERANCE, SNR_ROUNDING
+from gd2po.core import AdvantageResult, gd2po_advantages, grpo_advantages
+from gd2po.core.methods.grpo import grpo_components
+from gd2po.core.statistics import TERMS, Signals
+from gd2po.core.tolerances import SNR_EPS, SNR_ROUNDING
 from gd2po.logs.grouping import Chunk
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
 
+_CORE_TERMS = (
+    "rollouts", "conflicts", "snr", "combined", "magnitude", "penalty", "pair_conflicts", "pair_products",
+    "pair_power_first", "pair_power_second", "groups", "silent_groups",
+)  # fmt: skip
+"""Terms of the core that do not depend on a method, since nothing is dropped here."""
+
 
 @dataclass(frozen=True)
 class Batch:
-    """N rollouts in Q groups in S steps, one after the other; K rewards, P pairs."""
+    """N rollouts in Q groups in M steps, one after the other; K rewards, P pairs."""
 
     rewards: Floats
     """(N, K) NaN where a reward does not apply."""
-    weights: Floats
-    """(K,)"""
     steps: Indices
-    """(S,) their numbers."""
+    """(M,) their numbers."""
     lengths: Floats
     """(N,) NaN where unknown."""
     places: Indices
@@ -38,72 +43,53 @@ class Batch:
     group_starts: Indices
     """(Q,)"""
     step_starts: Indices
-    """(S,)"""
-    reward_advantages: Floats
-    """(N, K) z"""
-    weighted: Floats
-    """(N, K) y"""
-    conflicts: Bools
-    """(N,)"""
-    snr: Floats
-    """(N,) 1 where no signs are mixed."""
-    grpo: Floats
-    """(N,) GRPO advantages."""
+    """(M,)"""
+    signals: Signals
+    """Of the rewards standardised one by one, without filter, query weight or whitening."""
+    summed: AdvantageResult
+    """Of their sum standardised: GRPO."""
+    sum_components: Tensor
+    """(N, K) what each reward adds to the GRPO advantage."""
 
     @staticmethod
-    def from_chunk(chunk: Chunk, weights: Sequence[float]) -> Batch:
-        """The batch of a chunk, computed by the core."""
+    def from_chunk(
+        chunk: Chunk, weights: Sequence[float], *, scale_rewards: bool = True, snr_eps: float = SNR_EPS
+    ) -> Batch:
+        """The batch of a chunk, computed by the core.
+
+        Args:
+            chunk: whole groups.
+            weights: K numbers.
+            scale_rewards: of the run.
+            snr_eps: of the run.
+        """
         rows = chunk.rows
         sizes = np.diff(np.append(chunk.group_starts, len(rows)))
         group_ids = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
         rewards = torch.from_numpy(np.ascontiguousarray(rows.rewards))
-        # Nothing is filtered or whitened here: those are the parts that differ between methods and steps.
+        reward_weights = torch.tensor(weights, dtype=torch.float64)
+        # What methods and steps differ in, filter, query weight and whitening, is left out here.
         result = gd2po_advantages(
             rewards,
             group_ids,
+            reward_weights=reward_weights,
             filtering="none",
             query_reweighting=False,
             whitening="none",
-            reward_weights=list(weights),
+            scale_rewards=scale_rewards,
+            snr_eps=snr_eps,
         )
-        reward_advantages = result.reward_advantages.double()
-        weighted = reward_advantages * torch.tensor(weights, dtype=torch.float64)
-        snr = agreement_snr(weighted)
-        conflicts = conflict_mask(weighted)
         return Batch(
             rewards=rows.rewards.astype(np.float64),
-            weights=np.asarray(weights, dtype=np.float64),
             steps=rows.steps[chunk.step_starts],
             lengths=rows.lengths,
             places=rows.places,
             group_starts=chunk.group_starts,
             step_starts=chunk.step_starts,
-            reward_advantages=reward_advantages.numpy(),
-            weighted=weighted.numpy(),
-            conflicts=conflicts.numpy(),
-            snr=torch.where(conflicts, (snr - SNR_ROUNDING).clamp_min(0), snr).numpy(),
-            grpo=grpo_advantages(rewards, group_ids, reward_weights=list(weights)).advantages.double().numpy(),
+            signals=Signals.of(rewards, group_ids, result, reward_weights=reward_weights),
+            summed=grpo_advantages(rewards, group_ids, reward_weights=reward_weights),
+            sum_components=grpo_components(rewards, group_ids, reward_weights=reward_weights),
         )
-
-    @cached_property
-    def applies(self) -> Bools:
-        """(N, K) the reward applies to the rollout."""
-        return ~np.isnan(self.rewards)
-
-    @cached_property
-    def present(self) -> Bools:
-        """(N,) some reward with a weight applies."""
-        return np.asarray((self.applies & (self.weights != 0)).any(1))
-
-    @cached_property
-    def magnitude(self) -> Floats:
-        """(N, 2K) |y|, then its negative side alone."""
-        return np.concatenate([np.abs(self.weighted), np.maximum(-self.weighted, 0)], axis=1)
-
-    @cached_property
-    def total(self) -> Floats:
-        """(N,) s, the sum of the weighted reward advantages."""
-        return np.asarray(self.weighted.sum(1))
 
     @cached_property
     def steps_of_groups(self) -> Indices:
@@ -113,19 +99,19 @@ class Batch:
     @cached_property
     def group_sizes(self) -> Indices:
         """(Q,) rollouts."""
-        return np.diff(np.append(self.group_starts, len(self.snr)))
+        return np.diff(np.append(self.group_starts, len(self.places)))
 
     @cached_property
     def step_sizes(self) -> Indices:
-        """(S,) rollouts."""
-        return np.diff(np.append(self.step_starts, len(self.snr)))
+        """(M,) rollouts."""
+        return np.diff(np.append(self.step_starts, len(self.places)))
 
     def per_group(self, values: Floats | Bools) -> Floats:
         """Sums over groups: (N, ...) -> (Q, ...)."""
         return np.asarray(np.add.reduceat(values, self.group_starts, axis=0, dtype=np.float64))
 
     def per_step(self, values: Floats | Bools) -> Floats:
-        """Sums over steps: (N, ...) -> (S, ...)."""
+        """Sums over steps: (N, ...) -> (M, ...)."""
         return np.asarray(np.add.reduceat(values, self.step_starts, axis=0, dtype=np.float64))
 
     def spread_groups(self, values: Floats) -> Floats:
@@ -133,62 +119,51 @@ class Batch:
         return np.repeat(values, self.group_sizes, axis=0)
 
     def spread_steps(self, values: Floats) -> Floats:
-        """(S, ...) -> (N, ...)."""
+        """(M, ...) -> (N, ...)."""
         return np.repeat(values, self.step_sizes, axis=0)
+
+    @cached_property
+    def applies(self) -> Bools:
+        """(N, K) the reward applies to the rollout."""
+        return np.asarray(self.signals.applies.numpy())
+
+    @cached_property
+    def scores(self) -> Floats:
+        """(N,) agreement scores, those of conflicts lowered by their rounding."""
+        result = self.signals.result
+        snr = result.snr.double()
+        return np.asarray(torch.where(result.conflict_mask, (snr - SNR_ROUNDING).clamp_min(0), snr).numpy())
+
+    @cached_property
+    def terms(self) -> dict[str, Floats]:
+        """Per rollout, each (N, width): the core's terms, and those that only the report needs."""
+        of_sum = replace(self.signals, result=self.summed)
+        return {
+            **{name: TERMS[name](self.signals).numpy() for name in _CORE_TERMS},
+            "sum_cancelled_groups": TERMS["cancelled_groups"](of_sum).numpy(),
+            "applies": self.applies.astype(np.float64),
+            "reward": np.where(self.applies, self.rewards, 0),
+            # Advantages have mean 0 in every group, so their products with what a reward adds are covariances.
+            "voice": (self.signals.weighted * self.signals.result.unwhitened[:, None]).numpy(),
+            "sum_voice": (self.sum_components * self.summed.unwhitened[:, None]).double().numpy(),
+        }
 
     @cached_property
     def group_sums(self) -> dict[str, Floats]:
         """Sums of each group, each (Q, width), from which every share and mean of the report follows."""
-        y, z, applies = self.weighted, self.reward_advantages, self.applies
-        pairs = list(combinations(range(y.shape[1]), 2))
-        first, second = [j for j, _ in pairs], [k for _, k in pairs]
-        positive, negative = y > SIGN_TOLERANCE, y < -SIGN_TOLERANCE
-        opposite = (positive[:, first] & negative[:, second]) | (negative[:, first] & positive[:, second])
-        squares = y * y
-        filled = np.where(applies, self.rewards, 0)
-        count = self.per_group(applies)
-        scored = count >= 2
-        silent = np.maximum.reduceat(np.abs(z), self.group_starts, axis=0) == 0
-        vector_silent = np.maximum.reduceat(np.abs(y).max(1), self.group_starts) == 0
-        sum_silent = np.maximum.reduceat(np.abs(self.grpo), self.group_starts) == 0
+        sums = {name: self.per_group(values) for name, values in self.terms.items()}
+        scored = sums["applies"] >= 2
+        strength = self.signals.reward_advantages.abs().numpy()
+        silent = np.maximum.reduceat(strength, self.group_starts, axis=0) == 0
         return {
-            "groups": np.ones((len(self.group_starts), 1)),
-            "single_groups": (self.group_sizes == 1)[:, None].astype(np.float64),
-            "rollouts": self.per_group(self.present)[:, None],
-            "conflicts": self.per_group(self.conflicts)[:, None],
-            "snr": self.per_group(self.snr * self.present)[:, None],
-            "combined": self.per_group(np.abs(self.total))[:, None],
-            "silent_groups": vector_silent[:, None].astype(np.float64),
-            "sum_silent_groups": sum_silent[:, None].astype(np.float64),
-            "wrongly_dropped_groups": (sum_silent & ~vector_silent)[:, None].astype(np.float64),
-            "pair_conflicts": self.per_group(opposite),
-            "pair_products": self.per_group(y[:, first] * y[:, second]),
-            "pair_power_first": self.per_group(squares[:, first] * applies[:, second]),
-            "pair_power_second": self.per_group(squares[:, second] * applies[:, first]),
-            "applies": count,
-            "reward": self.per_group(filled),
+            **sums,
             "scored_groups": scored.astype(np.float64),
             "constant_groups": (scored & silent).astype(np.float64),
-            "spread": np.where(scored & ~silent, self._group_std(filled, count), 0),
-            "magnitude": self.per_group(self.magnitude),
-            "voice": self.per_group(y * self.total[:, None]),
-            "grpo_voice": self.per_group(self.grpo_contributions * self.grpo[:, None]),
+            "spread": np.where(scored & ~silent, self._group_std(sums["reward"], sums["applies"]), 0),
         }
 
-    @cached_property
-    def grpo_contributions(self) -> Floats:
-        """(N, K) the weighted rewards over the standard deviation of their group's sum: parts of the GRPO advantage."""
-        weighted = np.where(self.applies, self.rewards, 0) * self.weights
-        sizes = np.maximum(self.per_group(self.present), 1)
-        # Centred for precision only: the advantage has mean 0 in each group, so a constant would not count.
-        centred = (weighted - self.spread_groups(self.per_group(weighted) / sizes[:, None])) * self.present[:, None]
-        squares = self.per_group(self.grpo * self.grpo)
-        spread = self.per_group(self.grpo * centred.sum(1))  # = (std + eps) * squares
-        scale = np.divide(squares, spread, out=np.zeros_like(squares), where=spread > 0)
-        return np.asarray(centred * self.spread_groups(scale)[:, None])
-
-    def _group_std(self, filled: Floats, count: Floats) -> Floats:
+    def _group_std(self, total: Floats, count: Floats) -> Floats:
         """(Q, K) unbiased standard deviation of each reward inside each group."""
-        mean = self.per_group(filled) / np.maximum(count, 1)
-        deviation = np.where(self.applies, filled - self.spread_groups(mean), 0)
+        mean = total / np.maximum(count, 1)
+        deviation = np.where(self.applies, self.rewards - self.spread_groups(mean), 0)
         return np.asarray(np.sqrt(self.per_group(deviation * deviation) / np.maximum(count - 1, 1)))

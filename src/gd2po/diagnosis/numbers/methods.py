@@ -1,122 +1,202 @@
-"""What each method would do with the rollouts of the log: who is dropped, and whose voice the advantage is."""
+"""What each setting would do with the rollouts of the log: who is dropped, and whose voice the advantage is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from gd2po.core.conflicts import largest_retaining_threshold
-from gd2po.core.tolerances import VARIANCE_EPS
-from gd2po.diagnosis.numbers.batch import Batch, Bools, Floats
+from gd2po.core import AdvantageResult, Setting
+from gd2po.core.methods.grpo import GRPO, grpo_components
+from gd2po.core.setting import all_labels
+from gd2po.core.statistics import STATISTICS, TERMS, Signals, share
+from gd2po.diagnosis.model import MethodNumbers
+from gd2po.diagnosis.numbers.sample import Step
+from gd2po.errors import ConfigError, GD2POError
 
-COMPARED_THRESHOLDS = tuple(step / 10 for step in range(1, 10))
-"""Thresholds of GD²PO between GDPO (0) and the hard filter (1) that are compared in full."""
+METHOD_STATISTICS = (
+    "conflict_rate", "filtered_rate", "keep_ratio_mean", "cancelled_group_rate", "retained", "retained_negative",
+    "alignment",
+)  # fmt: skip
+"""Statistics of the core in which settings differ."""
+
+_TERMS = tuple(dict.fromkeys(term for name in METHOD_STATISTICS for term in STATISTICS[name].terms))
 
 
-@dataclass
-class MethodSums:
-    """Running sums of one method over the log."""
+def compared_settings(run: Setting | None) -> list[Setting]:
+    """Every method and variant that needs nothing but rewards, each once, and the run's own setting."""
+    settings: dict[str, Setting] = {}
+    for label in all_labels():
+        try:
+            setting = Setting.named(label, "methods")
+        except ConfigError:
+            continue  # it needs numbers that no label gives
+        settings.setdefault(setting.label, setting)
+    if run is not None:
+        settings.setdefault(run.label, run)
+    return list(settings.values())
 
-    name: str
-    estimator: Literal["grpo", "gdpo", "gd2po"]
-    threshold: float | Literal["auto"] | None = None
-    """Of the SNR filter; None where nothing is filtered."""
-    min_retained: float = 0.8
-    """For "auto"."""
-    rollouts: float = 0.0
-    kept: float = 0.0
-    total: Floats | None = None
-    """(2K,) sum of |y|, and of its negative side."""
-    lost: Floats | None = None
-    """(2K,) the same over what is dropped."""
-    effective: float = 0.0
-    """Effective sample sizes of the steps, added up."""
-    shares: Floats | None = None
-    """(K,) shares of the advantage's variance, added up with the rollouts of the steps as weights."""
-    shares_weight: float = 0.0
-    thresholds: list[float] = field(default_factory=list)
-    """Of each step, for "auto"."""
 
-    def add(self, batch: Batch) -> None:
-        """Take a chunk in."""
-        keep = batch.present & ~self._dropped(batch)
-        if self.total is None or self.lost is None or self.shares is None:
-            width = batch.magnitude.shape[1]
-            self.total, self.lost, self.shares = np.zeros(width), np.zeros(width), np.zeros(width // 2)
-        self.rollouts += float(batch.present.sum())
-        self.kept += float(keep.sum())
-        self.total += batch.magnitude.sum(0)
-        self.lost += batch.magnitude[~keep].sum(0)
-        advantages, contributions = self._advantages(batch, keep)
-        magnitude = np.abs(advantages)
-        squares = batch.per_step(magnitude * magnitude)
-        pulled = batch.per_step(magnitude) ** 2
-        self.effective += float(np.divide(pulled, squares, out=np.zeros_like(squares), where=squares > 0).sum())
-        self._add_shares(batch, advantages, contributions)
+class SettingSums:
+    """Running sums of one setting over training batches.
 
-    def _dropped(self, batch: Batch) -> Bools:
-        if self.threshold is None:
-            return np.zeros(len(batch.snr), dtype=bool)
-        if self.threshold == "auto":
-            thresholds = self._automatic(batch)
-            self.thresholds += thresholds.tolist()
-            return np.asarray(batch.conflicts & (batch.snr < batch.spread_steps(thresholds)))
-        return np.asarray(batch.conflicts & (batch.snr < self.threshold))
+    Args:
+        setting: whose advantages are taken.
+        reward_weights: (K,)
+    """
 
-    def _automatic(self, batch: Batch) -> Floats:
-        """(S,) the adaptive threshold of each step, as training finds it."""
-        weighted, conflicts, snr = (torch.from_numpy(values) for values in (batch.weighted, batch.conflicts, batch.snr))
-        ends = np.append(batch.step_starts[1:], len(batch.snr))
-        return np.array(
-            [
-                float(
-                    largest_retaining_threshold(weighted[a:b], conflicts[a:b], snr[a:b], min_retained=self.min_retained)
-                )
-                for a, b in zip(batch.step_starts.tolist(), ends.tolist(), strict=True)
-            ]
+    def __init__(self, setting: Setting, reward_weights: Tensor) -> None:
+        self.setting, self._weights = setting, reward_weights
+        self._terms: dict[str, Tensor] = {}
+        self._effective = torch.zeros(1, dtype=torch.float64)
+        """Effective sample sizes of the steps, added up."""
+        self._shares = torch.zeros(len(reward_weights), dtype=torch.float64)
+        """(K,) shares of the advantage's variance, added up with the rollouts of the steps as weights."""
+        self._shares_weight = torch.zeros(1, dtype=torch.float64)
+        self._thresholds: list[float] = []
+
+    def add(self, step: Step, shared: dict[bool, Signals]) -> None:
+        """Take a step in.
+
+        Args:
+            step: one batch.
+            shared: signals of the step by whether rewards are scaled, which settings have in common but for their
+                results; missing ones are added.
+        """
+        result = self.setting.advantages(
+            step.rewards, step.group_ids, reward_weights=self._weights, token_counts=step.token_counts
+        )
+        scaled = self.setting.resolved.get("scale_rewards", True)
+        if scaled not in shared:
+            shared[scaled] = Signals.of(step.rewards, step.group_ids, result, reward_weights=self._weights)
+        signals = replace(shared[scaled], result=result)
+        for name in _TERMS:
+            term = TERMS[name](signals).sum(0)
+            self._terms[name] = self._terms[name] + term if name in self._terms else term
+        self._effective += effective_sample_size(result.advantages.double())
+        self._thresholds.append(result.snr_threshold)
+        components = self._components(step, result)
+        if components is not None:
+            kept = result.keep_mask
+            shares = variance_shares(components[kept].double(), result.advantages[kept].double())
+            if not shares.isnan().any():
+                rollouts = signals.present.sum()
+                self._shares += rollouts * shares
+                self._shares_weight += rollouts
+
+    def numbers(self, names: Sequence[str], *, is_run: bool) -> MethodNumbers:
+        """What a report shows of the setting, the rewards by name."""
+        values = {name: STATISTICS[name].of(self._terms) for name in METHOD_STATISTICS}
+
+        def one(value: Tensor) -> float | None:
+            return None if bool(value.isnan()) else float(value)
+
+        def by_reward(value: Tensor) -> dict[str, float | None]:
+            return {name: one(entry) for name, entry in zip(names, value, strict=True)}
+
+        options = self.setting.resolved
+        automatic = (options.get("filtering"), options.get("snr_threshold")) == ("snr", "auto")
+        thresholds = torch.tensor(self._thresholds, dtype=torch.float64)
+        return MethodNumbers(
+            name=self.setting.label,
+            method=self.setting.method.name,
+            conflict_rate=one(values["conflict_rate"]),
+            filtered_rate=one(values["filtered_rate"]),
+            keep_ratio_mean=one(values["keep_ratio_mean"]),
+            cancelled_groups=one(values["cancelled_group_rate"]),
+            retained=by_reward(values["retained"]),
+            retained_negative=by_reward(values["retained_negative"]),
+            alignment=by_reward(values["alignment"]),
+            effective_sample_share=one(share(self._effective, self._terms["rollouts"])),
+            variance_share=by_reward(share(self._shares, self._shares_weight)),
+            auto_thresholds=(
+                (float(thresholds.min()), float(thresholds.quantile(0.5)), float(thresholds.max()))
+                if automatic
+                else None
+            ),
+            is_run=is_run,
         )
 
-    def _advantages(self, batch: Batch, keep: Bools) -> tuple[Floats, Floats]:
-        """(N,) advantages up to the scale of each step, and (N, K) what each reward contributes to them."""
-        if self.estimator == "grpo":
-            return batch.grpo, batch.grpo_contributions
-        factor = keep.astype(np.float64)
-        if self.estimator == "gd2po":
-            size = batch.per_group(batch.present)
-            factor *= batch.spread_groups(batch.per_group(keep) / np.maximum(size, 1))
-        contributions = batch.weighted * factor[:, None]
-        combined = batch.total * factor
-        kept = batch.per_step(keep)
-        mean = batch.spread_steps(batch.per_step(combined) / np.maximum(kept, 1))
-        deviation = np.where(keep, combined - mean, 0)
-        variance = batch.per_step(deviation * deviation) / np.maximum(kept - 1, 1)
-        scale = np.where(kept > 1, 1 / np.sqrt(variance + VARIANCE_EPS), 0)
-        return deviation * batch.spread_steps(scale), contributions
-
-    def _add_shares(self, batch: Batch, advantages: Floats, contributions: Floats) -> None:
-        """Add covariance with the advantage over its variance: the shares of a step add up to 1."""
-        # The advantages have mean 0 over what is kept, so their products with the contributions are covariances.
-        products = batch.per_step(advantages[:, None] * contributions)
-        whole = products.sum(1)
-        weight = np.where(whole > 0, batch.per_step(batch.present), 0)
-        shares = np.divide(products, whole[:, None], out=np.zeros_like(products), where=whole[:, None] > 0)
-        assert self.shares is not None
-        self.shares += (shares * weight[:, None]).sum(0)
-        self.shares_weight += float(weight.sum())
+    def _components(self, step: Step, result: AdvantageResult) -> Tensor | None:
+        """(N, K) what each reward adds to the advantage before whitening; None where nobody knows."""
+        if self.setting.method is not GRPO:
+            return result.components
+        scale = self.setting.resolved["scale_rewards"]
+        return grpo_components(step.rewards, step.group_ids, reward_weights=self._weights, scale_rewards=scale)
 
 
-def compared_methods(run_threshold: float | None, min_retained: float) -> list[MethodSums]:
-    """The methods that a report compares; the run's own threshold is among them."""
-    thresholds = set(COMPARED_THRESHOLDS)
-    if run_threshold is not None and 0 < run_threshold < 1:
-        thresholds.add(run_threshold)
-    return [
-        MethodSums("grpo", "grpo"),
-        MethodSums("gdpo", "gdpo"),
-        *(MethodSums(f"gd2po {value:g}", "gd2po", value) for value in sorted(thresholds)),
-        MethodSums("gd2po hard", "gd2po", 1.0),
-        MethodSums("gd2po auto", "gd2po", "auto", min_retained=min_retained),
-    ]
+def effective_sample_size(advantages: Tensor) -> float:
+    """How many rollouts of equal pull an update amounts to: `(sum |A|)² / sum A²`; 0 where nothing pulls.
+
+    Example:
+        >>> effective_sample_size(torch.tensor([1.0, -1.0, 2.0, 0.0]))
+        2.6666667461395264
+    """
+    squares = advantages.square().sum()
+    return float(advantages.abs().sum().square() / squares) if squares > 0 else 0.0
+
+
+def variance_shares(components: Tensor, advantages: Tensor) -> Tensor:
+    """Share of the advantage's variance that comes from each reward: `cov(component, A)` over the sum of all.
+
+    Args:
+        components: (N, K) of the rollouts that are kept, before whitening.
+        advantages: (N,)
+
+    Returns:
+        (K,) adding up to 1; an outvoted reward has a negative share. NaN where the advantages do not vary.
+
+    Example:
+        >>> components = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0], [0.0, -2.0]])
+        >>> variance_shares(components, components.sum(1))
+        tensor([0.2000, 0.8000])
+    """
+    if not len(advantages):
+        return components.new_full((components.shape[1],), torch.nan)
+    covariances = (advantages - advantages.mean()) @ (components - components.mean(0))
+    return share(covariances, covariances.sum())
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What every setting would do."""
+
+    numbers: list[MethodNumbers]
+    notes: list[str]
+    """What could not be evaluated as asked, in sentences."""
+
+
+def evaluate_settings(
+    steps: Sequence[Step], names: Sequence[str], weights: Sequence[float], run: Setting | None
+) -> Evaluated:
+    """Evaluate all methods and variants, and the run's own setting, on steps of the log.
+
+    Args:
+        steps: at least one.
+        names: K names of rewards.
+        weights: K weights.
+        run: the run's own setting, if known.
+    """
+    notes = []
+    by_tokens = run is not None and run.resolved.get("whitening") == "tokens"
+    if run is not None and by_tokens and any(step.token_counts is None for step in steps):
+        run = Setting(run.method, MappingProxyType({**run.options, "whitening": "rollouts"}))
+        notes.append(
+            "The run whitens by tokens, and the log does not hold the length of every completion: here its method "
+            "whitens by rollouts instead."
+        )
+    reward_weights = torch.tensor(weights, dtype=torch.float64)
+    running = {setting.label: SettingSums(setting, reward_weights) for setting in compared_settings(run)}
+    for step in steps:
+        shared: dict[bool, Signals] = {}
+        for label, sums in list(running.items()):
+            try:
+                sums.add(step, shared)
+            except GD2POError as error:
+                del running[label]
+                notes.append(f"{label} is missing among the methods: {error}")
+    own = None if run is None else run.label
+    return Evaluated([sums.numbers(names, is_run=label == own) for label, sums in running.items()], notes)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from itertools import combinations
 
 import numpy as np
 import torch
 
+from gd2po.core.conflicts import first_dropping_step
+from gd2po.core.statistics import pair_indices
 from gd2po.diagnosis.numbers.batch import Batch, Floats, Indices
 
-THRESHOLDS = np.arange(101) / 100
+STEPS = 100
+THRESHOLDS = np.arange(STEPS + 1) / STEPS
 """The thresholds of the explorer; every second one is on the grid of the adaptive threshold."""
 
 BLOCKS = 2000
@@ -49,7 +51,7 @@ class BlockSums:
     def __init__(self, num_rewards: int, seed: int = 0) -> None:
         self.columns: dict[str, slice] = {}
         self.values = torch.zeros(0, 0, dtype=torch.float64)
-        self.lost = torch.zeros(BLOCKS * (len(THRESHOLDS) + 1), 2 * num_rewards + 1, dtype=torch.float64)
+        self.lost = torch.zeros(BLOCKS * len(THRESHOLDS), 2 * num_rewards + 1, dtype=torch.float64)
         """Per block and first threshold that drops it: |y| (K), its negative side (K) and number of the conflicts."""
         self.num_groups = 0
         self._random = np.random.default_rng(seed)
@@ -73,10 +75,10 @@ class BlockSums:
             0, torch.from_numpy(blocks), torch.from_numpy(np.concatenate(list(sums.values()), axis=1))
         )
 
-        rows = np.flatnonzero(batch.conflicts)
-        first_dropped = np.searchsorted(THRESHOLDS, batch.snr[rows], side="right")
-        slots = np.repeat(blocks, batch.group_sizes)[rows] * (len(THRESHOLDS) + 1) + first_dropped
-        lost = np.concatenate([batch.magnitude[rows], np.ones((len(rows), 1))], axis=1)
+        rows = np.flatnonzero(batch.signals.result.conflict_mask.numpy())
+        places = first_dropping_step(torch.from_numpy(batch.scores[rows]), STEPS).numpy()
+        slots = np.repeat(blocks, batch.group_sizes)[rows] * len(THRESHOLDS) + places
+        lost = np.concatenate([batch.terms[name][rows] for name in ("magnitude", "penalty", "conflicts")], axis=1)
         self.lost.index_add_(0, torch.from_numpy(slots), torch.from_numpy(lost))
 
     def _blocks_for(self, count: int) -> Indices:
@@ -85,10 +87,9 @@ class BlockSums:
         self.num_groups += count
         return np.concatenate([own, shared]).astype(np.int64)
 
-    def lost_by_threshold(self) -> Floats:
-        """(blocks, T, 2K+1) what each threshold drops; at 1 that is every conflict, since none scores 1."""
-        shaped = self.lost.view(BLOCKS, len(THRESHOLDS) + 1, -1)[: self.used]
-        return np.asarray(shaped.cumsum(1)[:, : len(THRESHOLDS)].numpy())
+    def lost_by_threshold(self) -> torch.Tensor:
+        """(blocks, H, 2K+1) what each threshold drops; at 1 that is every conflict."""
+        return self.lost.view(BLOCKS, len(THRESHOLDS), -1)[: self.used].cumsum(1)
 
 
 @dataclass
@@ -116,16 +117,21 @@ class Sums:
         sizes, counts = np.unique(batch.group_sizes, return_counts=True)
         for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
             self.group_sizes[size] = self.group_sizes.get(size, 0) + count
-        if batch.conflicts.any():
-            self.largest_snr = max(self.largest_snr, float(batch.snr[batch.conflicts].max()))
+        scores = batch.scores[batch.signals.result.conflict_mask.numpy()]
+        self.largest_snr = max(self.largest_snr, scores.max(initial=0.0))
         for values, column in zip(self.distinct, batch.rewards.T, strict=True):
             if len(values) <= MOST_DISTINCT:
                 values.update(np.unique(column[~np.isnan(column)])[: MOST_DISTINCT + 1].tolist())
         self._steps.append(_step_sums(batch))
         self._remember_conflicted(batch)
 
+    @property
+    def num_rollouts(self) -> int:
+        """All rollouts, those to which nothing applies included."""
+        return sum(size * count for size, count in self.group_sizes.items())
+
     def steps(self) -> dict[str, Floats]:
-        """Sums of each step, (S, ...), in the order of their numbers; a step that was read in pieces is one."""
+        """Sums of each step, (M, ...), in the order of their numbers; a step that was read in pieces is one."""
         joined = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
         numbers, index = np.unique(joined.pop("step"), return_inverse=True)
         order = np.argsort(index, kind="stable")
@@ -143,8 +149,9 @@ class Sums:
 
     def _remember_conflicted(self, batch: Batch) -> None:
         """Keep the groups in which the most signal cancels."""
-        magnitude = batch.magnitude[:, : self.num_rewards].sum(1)
-        lost = (batch.per_group(magnitude) - batch.per_group(np.abs(batch.total))) / batch.group_sizes
+        cancelled = batch.terms["magnitude"].sum(1) - batch.terms["combined"][:, 0]
+        lost = batch.per_group(cancelled) / batch.group_sizes
+        result = batch.signals.result
         count = min(SHOWN_CANDIDATES, len(lost))
         for group in np.argpartition(-lost, count - 1)[:count].tolist():
             if lost[group] <= 0 or (len(self.conflicted) >= SHOWN_CANDIDATES and lost[group] <= self.conflicted[0][0]):
@@ -153,9 +160,7 @@ class Sums:
             size = int(batch.group_sizes[group])
             rows = slice(begin, begin + size)
             # The rollouts of a large group that conflict the most, in the order of the log.
-            strongest = np.sort(
-                np.argsort(-(magnitude[rows] - np.abs(batch.total[rows])), kind="stable")[:SHOWN_ROLLOUTS]
-            )
+            strongest = np.sort(np.argsort(-cancelled[rows], kind="stable")[:SHOWN_ROLLOUTS])
             shown = begin + strongest
             step = int(batch.steps[batch.steps_of_groups[group]])
             entry = ConflictedGroup(
@@ -164,9 +169,9 @@ class Sums:
                 size=size,
                 places=batch.places[shown],
                 rewards=batch.rewards[shown],
-                reward_advantages=batch.reward_advantages[shown],
-                snr=batch.snr[shown],
-                conflicts=batch.conflicts[shown].tolist(),
+                reward_advantages=result.reward_advantages.numpy()[shown],
+                snr=batch.scores[shown],
+                conflicts=result.conflict_mask.numpy()[shown].tolist(),
             )
             # The place breaks ties, so that the choice does not depend on the size of chunks.
             item = (entry.lost, -int(batch.places[begin]), entry)
@@ -177,7 +182,7 @@ class Sums:
 
 
 def _step_sums(batch: Batch) -> dict[str, Floats]:
-    """Sums of each step for the curves, (S, ...)."""
+    """Sums of each step for the curves, (M, ...)."""
     groups = batch.group_sums
     starts = np.searchsorted(batch.steps_of_groups, np.arange(len(batch.steps)))
     known = ~np.isnan(batch.lengths)
@@ -201,4 +206,9 @@ def _step_sums(batch: Batch) -> dict[str, Floats]:
 
 def pairs_of(num_rewards: int) -> list[tuple[int, int]]:
     """The pairs of rewards, in the order of all sums over pairs."""
-    return list(combinations(range(num_rewards), 2))
+    return [(int(first), int(second)) for first, second in pair_indices(num_rewards).T]
+
+
+def threshold_index(threshold: float) -> int:
+    """Place of the threshold among the explorer's, the nearest one."""
+    return int(np.abs(THRESHOLDS - threshold).argmin())

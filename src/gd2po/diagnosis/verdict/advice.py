@@ -8,15 +8,14 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from gd2po.core.metrics import PREFIX
-
-WINDOW = 20
-"""Batches over which a statement must hold, so that one odd batch says nothing."""
-
-STARVED_RETAINED = 0.3
-OPPOSING_CORRELATION = -0.1
-HIGH_THRESHOLD = 0.5
-UNEQUAL_LENGTHS = 1.0
-"""Standard deviation of the token counts over their mean."""
+from gd2po.diagnosis.verdict.limits import (
+    HIGH_THRESHOLD,
+    LEAST_CORRELATION,
+    STARVED_RETAINED,
+    UNEQUAL_LENGTHS,
+    WINDOW,
+)
+from gd2po.report.wording import percent
 
 
 class Advisor:
@@ -96,14 +95,16 @@ class Advisor:
     def _starved(self) -> dict[str, str]:
         found = {}
         for reward in self._rewards:
-            retained = self._mean(f"{PREFIX}/retained/{reward}")
-            if retained < STARVED_RETAINED:
+            signal = self._mean(f"{PREFIX}/retained/{reward}")
+            penalties = self._mean(f"{PREFIX}/retained_negative/{reward}")
+            if signal < STARVED_RETAINED or penalties < STARVED_RETAINED:
                 way_out = (
                     "set filtering='snr' with a low snr_threshold" if self._filters == "hard" else "lower snr_threshold"
                 )
                 found[f"starved {reward}"] = (
-                    f"The filter keeps {retained:.0%} of the signal of reward {reward!r} (mean of {WINDOW} batches), "
-                    f"so it has little say and may collapse: {way_out}, or set snr_threshold='auto'."
+                    f"The filter keeps {percent(signal)} of the signal and {percent(penalties)} of the penalties of "
+                    f"reward {reward!r} (means of {WINDOW} batches), so the reward has little say and may collapse: "
+                    f"{way_out}, or set snr_threshold='auto'."
                 )
         return found
 
@@ -112,7 +113,7 @@ class Advisor:
         threshold = self._mean(f"{PREFIX}/snr_threshold")
         for first, second in combinations(self._rewards, 2):
             correlation = self._mean(f"{PREFIX}/correlation/{first}/{second}")
-            if correlation < OPPOSING_CORRELATION and threshold >= HIGH_THRESHOLD:
+            if correlation < -LEAST_CORRELATION and threshold >= HIGH_THRESHOLD:
                 found[f"trade-off {first} {second}"] = (
                     f"Rewards {first!r} and {second!r} pull against each other inside groups (correlation "
                     f"{correlation:+.2f}, mean of {WINDOW} batches): a trade-off, not noise, and a threshold of "

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gd2po.diagnosis.model import Explorer, OverallNumbers, PairKind, RewardNumbers, Source
+from gd2po.diagnosis.model import Explorer, MethodNumbers, OverallNumbers, PairKind, RewardNumbers, Source
 from gd2po.diagnosis.numbers.estimates import Estimates
-from gd2po.diagnosis.numbers.sums import THRESHOLDS, pairs_of
+from gd2po.diagnosis.numbers.sums import pairs_of, threshold_index
 from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
 from gd2po.report.wording import join, percent, signed
 
@@ -27,7 +27,8 @@ class Evidence:
     estimates: Estimates
     kinds: Sequence[PairKind]
     """Of the pairs, in the order of `pairs_of`."""
-    run_method: str | None
+    run: MethodNumbers | None
+    """What the run's own method did, if it is known."""
 
     @property
     def names(self) -> list[str]:
@@ -91,8 +92,3 @@ class Evidence:
             numbers[f"conflict_rate/{name}"] = float(self.estimates.pair_conflict_rate[0, index])
             numbers[f"correlation/{name}"] = self.estimates.interval(self.estimates.correlation[:, index]).value
         return numbers
-
-
-def threshold_index(threshold: float) -> int:
-    """Place of the threshold among the explorer's, the nearest one."""
-    return int(np.abs(THRESHOLDS - threshold).argmin())

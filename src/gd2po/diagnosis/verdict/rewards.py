@@ -7,8 +7,10 @@ from typing import Literal
 
 import numpy as np
 
-from gd2po.diagnosis.model import Finding, RewardNumbers, VerdictKind
-from gd2po.diagnosis.verdict.evidence import Evidence, Numbers, threshold_index
+from gd2po.core.tolerances import SNR_ROUNDING
+from gd2po.diagnosis.model import Finding, MethodNumbers, RewardNumbers, VerdictKind
+from gd2po.diagnosis.numbers.sums import threshold_index
+from gd2po.diagnosis.verdict.evidence import Evidence, Numbers
 from gd2po.diagnosis.verdict.limits import (
     DEAD_GROUPS,
     DOMINATING_SHARE,
@@ -33,31 +35,56 @@ def side_findings(evidence: Evidence, kind: VerdictKind) -> list[Finding]:
 
 
 def _starved(evidence: Evidence) -> Iterator[Finding]:
-    """A filter at the marked threshold that takes most of a reward's signal or penalties away."""
-    estimates, explorer = evidence.estimates, evidence.explorer
-    at = threshold_index(explorer.marked_threshold)
-    parts: list[str] = []
-    numbers: Numbers = {"snr_threshold": explorer.marked_threshold}
-    any_holds = np.zeros(len(estimates.lost), dtype=bool)
+    """A filter that takes most of a reward's signal or penalties away: the run's own, else the default one."""
+    explorer, run = evidence.explorer, evidence.run
+    if run is not None and run.filtered_rate and not explorer.marked_is_run:
+        yield from _starved_by_the_run(evidence, run)
+        return
+    estimates, at = evidence.estimates, threshold_index(explorer.marked_threshold)
+    kept, any_holds = {}, np.zeros(len(estimates.dropped), dtype=bool)
     for k in evidence.active:
         signal, penalties = estimates.retained[:, at, k], estimates.retained_negative[:, at, k]
         holds = np.fmin(signal, penalties) < STARVED_RETAINED  # a reward without penalties has none to lose
-        if not holds[0]:
-            continue
-        name = evidence.names[k]
-        any_holds |= holds
-        numbers |= {f"retained/{name}": float(signal[0]), f"retained_negative/{name}": float(penalties[0])}
-        parts.append(
-            f"{percent(float(signal[0]))} of the signal and {percent(float(penalties[0]))} of the penalties of {name}"
+        if holds[0]:
+            any_holds |= holds
+            kept[evidence.names[k]] = (float(signal[0]), float(penalties[0]))
+    if kept:
+        threshold = explorer.marked_threshold
+        whose = (
+            f"This run's filter, at {threshold:g}, keeps"
+            if explorer.marked_is_run
+            else f"GD²PO at its default threshold of {threshold:g} would keep"
         )
-    if not parts:
-        return
-    is_run = evidence.run_method is not None and evidence.run_method.startswith("gd2po")
-    whose = (
-        f"This run's filter, at {explorer.marked_threshold:g}, keeps"
-        if is_run
-        else (f"GD²PO at its usual threshold of {explorer.marked_threshold:g} would keep")
-    )
+        numbers: Numbers = {"snr_threshold": threshold}
+        yield _starving(evidence, whose, kept, numbers, estimates.sureness(any_holds), is_run=explorer.marked_is_run)
+
+
+def _starved_by_the_run(evidence: Evidence, run: MethodNumbers) -> Iterator[Finding]:
+    """What a run's own filter takes that the thresholds do not show: the adaptive one, or one of some conflicts."""
+    kept = {}
+    for k in evidence.active:
+        name = evidence.names[k]
+        sides = [run.retained[name], run.retained_negative[name]]
+        if min((share for share in sides if share is not None), default=1) < STARVED_RETAINED:
+            kept[name] = (_nan_if_none(sides[0]), _nan_if_none(sides[1]))
+    if kept:
+        yield _starving(evidence, f"This run's filter ({run.name}) keeps", kept, {}, None, is_run=True)
+
+
+def _starving(
+    evidence: Evidence,
+    whose: str,
+    kept: dict[str, tuple[float, float]],
+    numbers: Numbers,
+    sureness: float | None,
+    *,
+    is_run: bool,
+) -> Finding:
+    explorer = evidence.explorer
+    parts = []
+    for name, (signal, penalties) in kept.items():
+        numbers |= {f"retained/{name}": signal, f"retained_negative/{name}": penalties}
+        parts.append(f"{percent(signal)} of the signal and {percent(penalties)} of the penalties of {name}")
     text = (
         f"{whose} {join(parts)}. Rollouts that fail such a reward are dropped with the conflicts, so little holds it "
         "up any more."
@@ -69,13 +96,17 @@ def _starved(evidence: Evidence) -> Iterator[Finding]:
         else f"No threshold leaves every reward {percent(explorer.min_retained)} of both: do not filter."
     )
     level: Literal["act", "watch"] = "act" if is_run else "watch"
-    title = "The filter starves a reward" if is_run else "The usual filter would starve a reward"
-    yield Finding("starved", level, title, text, advice, estimates.sureness(any_holds), numbers)
+    title = "The filter starves a reward" if is_run else "The default filter would starve a reward"
+    return Finding("starved", level, title, text, advice, sureness, numbers)
+
+
+def _nan_if_none(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def _dead(evidence: Evidence) -> Iterator[Finding]:
     """Rewards that never tell the rollouts of a group apart."""
-    constant = evidence.estimates.constant_groups()
+    constant = evidence.estimates.constant_groups
     for k in evidence.active:
         reward = evidence.rewards[k]
         holds = constant[:, k] >= DEAD_GROUPS
@@ -120,7 +151,7 @@ def _saturated(evidence: Evidence) -> Iterator[Finding]:
 def _dominating(evidence: Evidence) -> Iterator[Finding]:
     """A reward that nearly all of the update comes from."""
     estimates = evidence.estimates
-    gdpo, grpo = estimates.voice("voice"), estimates.voice("grpo_voice")
+    gdpo, grpo = estimates.voice("voice"), estimates.voice("sum_voice")
     for k in evidence.active:
         name = evidence.names[k]
         shares: Numbers = {"gdpo": float(gdpo[0, k]), "grpo": float(grpo[0, k])}
@@ -146,11 +177,11 @@ def _dominating(evidence: Evidence) -> Iterator[Finding]:
 
 def _same_as_hard(evidence: Evidence) -> Iterator[Finding]:
     """An SNR filter that drops every conflict, because none scores high enough."""
-    explorer, lost = evidence.explorer, evidence.estimates.lost[:, :, -1]
-    conflicts, threshold = lost[:, -1], explorer.marked_threshold
+    explorer, by_threshold = evidence.explorer, evidence.estimates.dropped
+    conflicts, threshold = by_threshold[:, -1], explorer.marked_threshold
     if conflicts[0] == 0 or not 0 < threshold < 1:
         return
-    dropped = lost[:, threshold_index(threshold)]
+    dropped = by_threshold[:, threshold_index(threshold)]
     holds = dropped >= SAME_AS_HARD * conflicts
     if not holds[0]:
         return
@@ -163,7 +194,11 @@ def _same_as_hard(evidence: Evidence) -> Iterator[Finding]:
             f" All rewards are binary: with {len(evidence.active)} of equal weight in groups of this size no conflict "
             f"can score above {explorer.binary_snr_ceiling:.2f}."
         )
-    advice = f"Only thresholds below {explorer.largest_conflict_snr:.2f} make a difference."
+    advice = (
+        "All conflicts cancel exactly: no threshold makes a difference."
+        if explorer.largest_conflict_snr < SNR_ROUNDING
+        else f"Only thresholds below {explorer.largest_conflict_snr:.2f} make a difference."
+    )
     numbers: Numbers = {"snr_threshold": threshold, "largest_conflict_snr": explorer.largest_conflict_snr}
     sure = evidence.estimates.sureness(holds)
     yield Finding("snr_is_hard", "note", "SNR is the hard filter here", text, advice, sure, numbers)
@@ -172,7 +207,7 @@ def _same_as_hard(evidence: Evidence) -> Iterator[Finding]:
 def _wrongly_dropped(evidence: Evidence) -> Iterator[Finding]:
     """Groups that a filter on the summed reward takes for empty although they are not."""
     overall, estimates = evidence.overall, evidence.estimates
-    share = estimates.group_share("wrongly_dropped_groups")
+    share = estimates.wrongly_dropped_rate
     if share[0] < WRONGLY_DROPPED:
         return
     text = (

@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from gd2po.diagnosis.model import Course, Diagnosis, Explorer
 from gd2po.diagnosis.numbers.sums import pairs_of
 from gd2po.report.charts import MUTED, NEUTRAL, base_layout, plain_text, reward_colour, short
-from gd2po.report.wording import percent, signed
+from gd2po.report.wording import number, percent, signed
 
 LONGEST_LABEL = 16
 MOST_LABELLED = 10
@@ -45,13 +45,14 @@ def _curve(course: Course, values: Sequence[float | None], colour: str, label: s
         for first, last in zip(course.first_step, course.last_step, strict=True)
     ]
     middle = [(first + last) / 2 for first, last in zip(course.first_step, course.last_step, strict=True)]
+    write = percent if share else number
     line = go.Scatter(
         x=middle,
         y=[short(value) for value in values],
         mode="lines",
         line={"width": 2},
-        customdata=spans,
-        hovertemplate=f"%{{customdata}}<br>{label} %{{y:{'.1%' if share else '.3g'}}}<extra></extra>",
+        customdata=[(span, write(value)) for span, value in zip(spans, values, strict=True)],
+        hovertemplate=f"%{{customdata[0]}}<br>{label} %{{customdata[1]}}<extra></extra>",
         meta={"colour": colour},
     )
     figure = go.Figure(line, layout=base_layout(height=170))
@@ -111,7 +112,8 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
                 y=[short(value) for value in kept[name]],
                 mode="lines",
                 line={"width": 2, "dash": dash},
-                hovertemplate=f"{plain_text(name)}, {side}: %{{y:.0%}}<extra></extra>",
+                customdata=[percent(value) for value in kept[name]],
+                hovertemplate=f"{plain_text(name)}, {side}: %{{customdata}}<extra></extra>",
                 meta={"colour": reward_colour(index)},
                 row=1,
                 col=1,
@@ -121,7 +123,8 @@ def _explorer(explorer: Explorer, names: Sequence[str]) -> go.Figure:
         y=[short(value) for value in explorer.keep_rate],
         mode="lines",
         line={"width": 3},
-        hovertemplate="rollouts: %{y:.0%}<extra></extra>",
+        customdata=[percent(value) for value in explorer.keep_rate],
+        hovertemplate="rollouts: %{customdata}<extra></extra>",
         meta={"colour": NEUTRAL},
         row=1,
         col=1,

@@ -16,7 +16,7 @@ def to_json(diagnosis: Diagnosis) -> str:
     Example:
         >>> import json
         >>> json.loads(schema_text())["properties"]["schema_version"]["const"]
-        1
+        2
     """
     return to_document("gd2po.diagnosis", SCHEMA_VERSION, diagnosis)
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gd2po.diagnosis.model import Diagnosis, MethodNumbers, PairKind
+from gd2po.diagnosis.model import Diagnosis, MethodNumbers, PairKind, Run
 from gd2po.diagnosis.numbers.estimates import RESAMPLES
+from gd2po.diagnosis.views.methods import main_methods, sample_note
 from gd2po.errors import MissingDependencyError
 from gd2po.report.page import render_page, script_json
 from gd2po.report.wording import number, percent, sureness, with_interval
@@ -44,7 +45,7 @@ def render_html(diagnosis: Diagnosis) -> str:
     except ImportError as error:
         raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
 
-    auto = next((method.auto_thresholds for method in diagnosis.methods if method.auto_thresholds), None)
+    shown_methods, other_methods = main_methods(diagnosis.methods)
     context = {
         "d": diagnosis,
         "explorer_json": Markup(script_json(_explorer_data(diagnosis))),
@@ -53,7 +54,9 @@ def render_html(diagnosis: Diagnosis) -> str:
         "run": _run(diagnosis.source.run),
         "readings": READINGS,
         "shown_pairs": sorted(diagnosis.pairs, key=lambda pair: -(pair.conflict_rate.value or 0))[:MOST_PAIRS],
-        "auto_range": None if auto is None else f"thresholds {auto[0]:g} to {auto[2]:g}, median {auto[1]:g}",
+        "shown_methods": shown_methods,
+        "other_methods": other_methods,
+        "sample_note": sample_note(diagnosis),
         "resamples": f"{RESAMPLES:,}",
     }
     filters: dict[str, Callable[..., str]] = {
@@ -66,6 +69,7 @@ def render_html(diagnosis: Diagnosis) -> str:
         "pull": _pull,
         "title": _title,
         "voices": _voices,
+        "thresholds": _thresholds,
     }
     return render_page("gd2po.diagnosis.views", "report.html.j2", all_charts(diagnosis), context, filters)
 
@@ -103,8 +107,8 @@ def _group_sizes(sizes: dict[int, int]) -> str:
     return str(next(iter(sizes))) if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
 
 
-def _run(run: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in run.items() if value is not None)
+def _run(run: Run | None) -> str:
+    return "" if run is None else f"{run.label} (as {run.origin} says)"
 
 
 def _width(share: float | None) -> str:
@@ -124,3 +128,7 @@ def _pull(advantage: float) -> str:
 
 def _voices(method: MethodNumbers) -> str:
     return ", ".join(f"{name} {percent(share)}" for name, share in method.variance_share.items())
+
+
+def _thresholds(used: tuple[float, float, float]) -> str:
+    return f"thresholds {used[0]:g} to {used[2]:g}, median {used[1]:g}"

@@ -16,7 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gd2po.diagnosis.model import Diagnosis, Finding, MethodNumbers, PairKind
-from gd2po.report.wording import number, percent, sureness, with_interval
+from gd2po.diagnosis.views.methods import main_methods, sample_note
+from gd2po.report.wording import UNDEFINED, number, percent, sureness, with_interval
 
 MOST_PAIRS = 15
 MOST_VOICES = 4
@@ -37,7 +38,6 @@ _READINGS: dict[PairKind, tuple[str, str]] = {
 }
 _SPARKS = "▁▂▃▄▅▆▇█"
 _ASCII = str.maketrans({"−": "-", "–": "-", "→": ">", "²": "2", "·": "-", "█": "#", "░": ".", "…": "~"})
-_SHOWN_METHODS = ("grpo", "gdpo", "gd2po hard", "gd2po auto")
 
 
 def print_diagnosis(diagnosis: Diagnosis, console: Console | None = None) -> None:
@@ -146,17 +146,13 @@ class _View:
         return table
 
     def _methods(self) -> Table:
-        diagnosis = self.diagnosis
-        table = self._table("What each method would do", ["<method", "drops", "effective", "<keeps at least", "<voice"])
-        marked = f"gd2po {diagnosis.explorer.marked_threshold:g}"
-        for method in diagnosis.methods:
-            if method.name not in _SHOWN_METHODS and method.name != marked and not method.is_run:
-                continue
+        note = sample_note(self.diagnosis)
+        title = "What each method would do" if note is None else f"What each method would do ({note})"
+        table = self._table(title, ["<method", "drops", "effective", "<keeps at least", "<voice"])
+        for method in main_methods(self.diagnosis.methods)[0]:
             name = f"{method.name} (this run)" if method.is_run else method.name
-            shares = sorted(method.variance_share.items(), key=lambda item: -(item[1] or 0))
-            voice = " · ".join(f"{reward} {percent(share)}" for reward, share in shares[:MOST_VOICES])
-            cells = [name, percent(method.filtered_rate), percent(method.effective_sample_share), _least(method), voice]
-            table.add_row(*(self._shown(cell) for cell in cells))
+            cells = [name, percent(method.filtered_rate), percent(method.effective_sample_share), _least(method)]
+            table.add_row(*(self._shown(cell) for cell in [*cells, _voice(method)]))
         return table
 
     def _bar(self, share: float | None) -> str:
@@ -179,11 +175,18 @@ def _spark(values: Sequence[float | None]) -> str:
     return "".join(_SPARKS[round((mean - low) * scale)] for mean in means)
 
 
+def _voice(method: MethodNumbers) -> str:
+    """Whose the advantage is, the loudest reward first."""
+    shares = [(share, name) for name, share in method.variance_share.items() if share is not None]
+    loudest = sorted(shares, reverse=True)[:MOST_VOICES]
+    return " · ".join(f"{name} {percent(share)}" for share, name in loudest) or UNDEFINED
+
+
 def _least(method: MethodNumbers) -> str:
     """The reward of which a method keeps the least, penalties included."""
     kept = [(share, name) for name, share in method.retained.items() if share is not None]
     kept += [(share, f"{name}'s penalties") for name, share in method.retained_negative.items() if share is not None]
     if not kept:
-        return "–"
+        return UNDEFINED
     share, name = min(kept)
     return percent(share) if share == 1 else f"{percent(share)} of {name}"

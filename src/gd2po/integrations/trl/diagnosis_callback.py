@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from gd2po.core import Setting
 from gd2po.errors import ConfigError, GD2POError, InvalidInputError, MissingDependencyError
 
 try:
@@ -28,6 +30,8 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
 
     Args:
         every_n_steps: steps between two reports; 0 for the one at the end only. Each reads the whole log again.
+        reward_weights: of the run, by name or one per reward. None: as its log or folder says, else all 1.
+        setting: the run's own method and options. None: as its log or folder says.
 
     Raises:
         InvalidInputError: a negative number of steps.
@@ -39,10 +43,16 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
         50
     """
 
-    def __init__(self, every_n_steps: int = 50) -> None:
+    def __init__(
+        self,
+        every_n_steps: int = 50,
+        *,
+        reward_weights: Mapping[str, float] | Sequence[float] | None = None,
+        setting: Setting | None = None,
+    ) -> None:
         if every_n_steps < 0:
             raise InvalidInputError(f"`every_n_steps` must be at least 0: got {every_n_steps}.")
-        self.every_n_steps = every_n_steps
+        self.every_n_steps, self.reward_weights, self.setting = every_n_steps, reward_weights, setting
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Fail before the run rather than after it."""
@@ -77,7 +87,7 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
             logger.warning(f"No diagnosis at step {state.global_step}: {folder} holds no logged rollouts yet.")
             return
         try:
-            report = write_run_report(folder)
+            report = write_run_report(folder, self.reward_weights, setting=self.setting)
         except (GD2POError, OSError) as error:
             logger.warning(f"No diagnosis at step {state.global_step}: {error}")
             return

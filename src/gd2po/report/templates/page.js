@@ -10,11 +10,14 @@
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+  // As `percent` of gd2po.report.wording.
   const percent = (share) => {
     if (share === null) return "–";
+    if (share < 0) return `−${percent(-share)}`;
     if (share > 0 && share < 0.001) return "<0.1%";
     if (share > 0.999 && share < 1) return ">99.9%";
-    return `${(100 * share).toFixed(share > 0 && share < 0.0995 ? 1 : 0)}%`;
+    const digits = (share > 0 && share < 0.0995) || (share >= 0.9905 && share < 1) ? 1 : 0;
+    return `${(100 * share).toFixed(digits)}%`;
   };
 
   function painted(figure) {
