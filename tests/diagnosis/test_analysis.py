@@ -99,7 +99,7 @@ def test_under_grpo_the_shares_follow_the_scales(write_log: Any) -> None:
     small, large = random.normal(size=(2, 8000))
     columns = {"group": np.repeat(np.arange(1000), 8).tolist(), "small": small.tolist(), "large": (10 * large).tolist()}
     diagnosis = diagnose(RewardLog(write_log(columns)))
-    grpo, gdpo = diagnosis.methods[0], diagnosis.methods[1]
+    grpo, gdpo = (next(row for row in diagnosis.methods if row.name == name) for name in ("grpo", "gdpo"))
     assert grpo.variance_share["large"] == pytest.approx(100 / 101, abs=0.005)
     assert gdpo.variance_share["large"] == pytest.approx(0.5, abs=0.02)
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gd2po.diagnosis import RewardLog, report_log
+from gd2po.core import Setting
+from gd2po.diagnosis import RewardLog, report_log, write_run_report
 
 
 @pytest.fixture
@@ -47,3 +48,11 @@ def test_weights_and_progress_reach_the_diagnosis(run_folder: Path) -> None:
     report = report_log(RewardLog(run_folder), {"b": 0.5}, progress=seen.append)
     assert [reward.weight for reward in report.diagnosis.rewards] == [1.0, 0.5]
     assert seen
+
+
+def test_a_setting_that_is_given_goes_before_that_of_the_folder(run_folder: Path) -> None:
+    hard = Setting.named("gd2po-hard", "test")
+    for report in (report_log(RewardLog(run_folder), setting=hard), write_run_report(run_folder, [1, 2], setting=hard)):
+        assert report.diagnosis.source.run.label == "gd2po-hard"
+    assert [reward.weight for reward in report.diagnosis.rewards] == [1.0, 2.0]
+    assert json.loads((run_folder / "report.json").read_text())["source"]["weights_origin"] == "given"

@@ -12,21 +12,21 @@ import yaml
 
 from gd2po.core import Setting
 from gd2po.core.setting import all_labels
-from gd2po.errors import ConfigError
 from gd2po.runs.settings import LOG, RunSettings, describe_run
 
 NAMES = ["correct", "brief"]
 RUN = {"method": "gd2po", "options": {"filtering": "hard"}, "reward_names": NAMES, "reward_weights": [1.0, 0.5]}
 
 
-def named_settings() -> list[Setting]:
-    settings = []
-    for label in all_labels():
-        try:
-            settings.append(Setting.named(label, "tests"))
-        except ConfigError:
-            continue  # its method needs numbers that only a run can give
-    return settings
+NEEDS = {"reward_minima": [0.0, -1.0], "reward_bounds": [[0.0, 1.0], [-1.0, 1.0]]}
+"""Options that some methods cannot do without."""
+
+
+def every_setting() -> list[Setting]:
+    return [
+        Setting.of({"method": method.name, **options, **{name: NEEDS[name] for name in method.needs}}, "tests")
+        for method, options in all_labels().values()
+    ]
 
 
 def from_config(folder: Path, config: Any, names: list[str] = NAMES) -> RunSettings:
@@ -35,7 +35,7 @@ def from_config(folder: Path, config: Any, names: list[str] = NAMES) -> RunSetti
     return RunSettings.find(None, folder, names)
 
 
-@pytest.mark.parametrize("setting", named_settings(), ids=lambda setting: setting.label)
+@pytest.mark.parametrize("setting", every_setting(), ids=lambda setting: setting.label)
 def test_what_a_run_writes_into_its_log_is_read_back(setting: Setting) -> None:
     weights = torch.tensor([1.0, 0.25])
     found = RunSettings.find(json.loads(json.dumps(describe_run(setting, NAMES, weights))), None, NAMES)
@@ -140,6 +140,15 @@ def test_weights_are_read_beside_a_setting_that_makes_no_sense(tmp_path: Path) -
 def test_a_config_that_is_no_text_is_a_note(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_bytes(b"\xff\xfe\x00advantage")
     assert RunSettings.find(None, tmp_path, NAMES).notes
+
+
+def test_numbers_per_reward_go_with_the_rewards_of_the_run() -> None:
+    run = {**RUN, "method": "saw", "options": {"reward_minima": [0.0, -1.0]}}
+    assert RunSettings.find(run, None, NAMES).setting.options["reward_minima"] == [0.0, -1.0]
+    found = RunSettings.find(run, None, ["brief"])
+    assert found.setting is None
+    assert "`reward_minima` has a number for every reward of the run" in found.notes[0]
+    assert "needs `reward_minima`" in RunSettings.find({**run, "options": {}}, None, NAMES).notes[0]
 
 
 def test_weights_follow_their_names() -> None:

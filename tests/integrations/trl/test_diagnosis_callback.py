@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from trl import GRPOConfig, GRPOTrainer
 
+from gd2po.core import Setting
 from gd2po.diagnosis import RewardLog, diagnose
 from gd2po.errors import ConfigError, InvalidInputError
 from gd2po.integrations.trl.diagnosis_callback import DiagnosisCallback
@@ -133,6 +134,18 @@ def test_it_works_with_our_own_trainer(make_trainer: Any) -> None:
     report = json.loads((Path(trainer.args.output_dir) / "report.json").read_text())
     assert report["source"]["steps"] == 2
     assert [reward["name"] for reward in report["rewards"]] == ["brevity", "vowels"]
+    assert report["source"]["run"]["label"] == trainer.args.setting().label
+    assert report["source"]["weights_origin"] == "run"
+    assert sum(method["is_run"] for method in report["methods"]) == 1
+
+
+def test_weights_and_setting_reach_the_report(run_grpo: Any) -> None:
+    setting = Setting.named("grpo", "test")
+    folder = run_grpo(DiagnosisCallback(every_n_steps=0, reward_weights={"vowels": 0.5}, setting=setting))
+    report = json.loads((folder / "report.json").read_text())
+    assert [reward["weight"] for reward in report["rewards"]] == [1.0, 0.5, 1.0]
+    assert report["source"]["run"]["label"] == "grpo"
+    assert [method["name"] for method in report["methods"] if method["is_run"]] == ["grpo"]
 
 
 def test_a_negative_interval_is_refused() -> None:

@@ -15,7 +15,7 @@ from gd2po.core.setting import all_labels
 from gd2po.core.statistics import STATISTICS, TERMS, Signals, share
 from gd2po.diagnosis.model import MethodNumbers
 from gd2po.diagnosis.numbers.sample import Step
-from gd2po.errors import ConfigError, GD2POError
+from gd2po.errors import GD2POError
 
 METHOD_STATISTICS = (
     "conflict_rate", "filtered_rate", "keep_ratio_mean", "cancelled_group_rate", "retained", "retained_negative",
@@ -29,12 +29,10 @@ _TERMS = tuple(dict.fromkeys(term for name in METHOD_STATISTICS for term in STAT
 def compared_settings(run: Setting | None) -> list[Setting]:
     """Every method and variant that needs nothing but rewards, each once, and the run's own setting."""
     settings: dict[str, Setting] = {}
-    for label in all_labels():
-        try:
+    for label, (method, _) in all_labels().items():
+        if not method.needs:
             setting = Setting.named(label, "methods")
-        except ConfigError:
-            continue  # it needs numbers that no label gives
-        settings.setdefault(setting.label, setting)
+            settings.setdefault(setting.label, setting)
     if run is not None:
         settings.setdefault(run.label, run)
     return list(settings.values())
