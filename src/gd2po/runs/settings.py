@@ -17,7 +17,8 @@ from gd2po.core.setting import method_named
 from gd2po.errors import GD2POError
 from gd2po.runs.folder import CONFIG
 
-LOG, GIVEN = "its rollout log", "given by the caller"
+LOG, GIVEN = "its rollout log", "the caller"
+"""Where settings come from: what says so."""
 
 _SCALE_REWARDS = {"group": True, "none": False, True: True, False: False}
 """TRL's words for the option."""

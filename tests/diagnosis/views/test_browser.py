@@ -90,6 +90,8 @@ def test_it_draws_without_errors_requests_or_sideways_scrolling(
     assert [url for url in visit.requests if not url.startswith("data:")] == [page_file.as_uri()]
     assert visit.page.evaluate("document.documentElement.scrollWidth") == width
     charts = visit.page.eval_on_selector_all(".chart", "charts => charts.map(c => c.querySelectorAll('svg').length)")
+    visit.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
     assert len(charts) == 3 + 2 + 2 + 1
     assert all(count > 0 for count in charts)
 

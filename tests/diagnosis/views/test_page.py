@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gd2po.core import Setting
 from gd2po.diagnosis import RewardLog, diagnose, render_html, write_html
 from gd2po.errors import MissingDependencyError
 
@@ -94,3 +95,9 @@ def test_a_missing_plotly_is_named(write_log: Any, small_table: Any, monkeypatch
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'gd2po\[report\]'"):
         render_html(diagnosis)
+
+
+def test_the_page_says_how_the_run_was_made_and_who_says_so(write_log: Any, small_table: Any) -> None:
+    log = RewardLog(write_log(small_table))
+    assert "gd2po-hard, as the caller says" in render_html(diagnose(log, setting=Setting.named("gd2po-hard", "test")))
+    assert " says</span>" not in render_html(diagnose(log))

@@ -108,7 +108,7 @@ def _group_sizes(sizes: dict[int, int]) -> str:
 
 
 def _run(run: Run | None) -> str:
-    return "" if run is None else f"{run.label} (as {run.origin} says)"
+    return "" if run is None else f"{run.label}, as {run.origin} says"
 
 
 def _width(share: float | None) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gd2po.diagnosis.model import Diagnosis, Finding, MethodNumbers, PairKind
 from gd2po.diagnosis.views.methods import main_methods, sample_note
-from gd2po.report.wording import UNDEFINED, number, percent, sureness, with_interval
+from gd2po.report.wording import UNDEFINED, counted, number, percent, sureness, with_interval
 
 MOST_PAIRS = 15
 MOST_VOICES = 4
@@ -85,9 +85,11 @@ class _View:
 
     def _facts(self) -> Text:
         source = self.diagnosis.source
-        steps = "1 step" if source.steps == 1 else f"{source.steps:,} steps"
-        text = f"{source.path} · {source.rollouts:,} rollouts · {source.groups:,} groups · {steps}"
-        return Text(self._shown(text), style="dim")
+        sizes = [
+            counted(count, noun)
+            for count, noun in ((source.rollouts, "rollout"), (source.groups, "group"), (source.steps, "step"))
+        ]
+        return Text(self._shown(" · ".join([source.path, *sizes])), style="dim")
 
     def _finding(self, finding: Finding) -> list[Text | Padding]:
         title = Text(self._shown(finding.title), style=_TONES[finding.level])
