@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from host_metrics import needed_options
 
 from gd2po.core import METHODS
 from gd2po.errors import ConfigError
@@ -25,7 +26,7 @@ def settings(**section: Any) -> HostSettings:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_is_a_value_of_method(method: str) -> None:
-    found = settings(method=method, reward_weights=[1, 0.5])
+    found = settings(method=method, reward_weights=[1, 0.5], **needed_options(method, 2))
     assert found.setting.method is METHODS[method]
     assert found.reward_weights == (1.0, 0.5)
     assert found.session().reward_weights == (1.0, 0.5)
@@ -37,10 +38,11 @@ def test_without_a_method_it_is_gd2po() -> None:
 
 @pytest.mark.parametrize(("method", "name"), OPTIONS)
 def test_every_option_of_a_method_is_a_key_and_is_checked(method: str, name: str) -> None:
-    option = METHODS[method].options[name]
-    assert settings(method=method, **{name: option.default}).setting.options == {name: option.default}
+    option, needed = METHODS[method].options[name], needed_options(method, 2)
+    given = {name: option.default, **needed}
+    assert settings(method=method, **given).setting.options == given
     with pytest.raises(ConfigError, match=rf"`algorithm.gd2po`: `{name}` must be"):
-        settings(method=method, **{name: "nonsense"})
+        settings(method=method, **{**needed, name: "nonsense"})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from host_metrics import metric_names
+from host_metrics import metric_names, needed_options
 
 from gd2po.core import METHODS, Setting
 from gd2po.diagnosis import RewardLog
@@ -25,7 +25,7 @@ def session(log_folder: Path | None = None, **values: object) -> Session:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_metrics_of_every_method_are_the_rows_of_metrics_and_the_threshold(method: str) -> None:
-    run = session(method=method)
+    run = session(method=method, **needed_options(method, 3))
     metrics = run.metrics(REWARDS, GROUP_IDS, run.advantages(REWARDS, GROUP_IDS, TOKENS))
     assert set(metrics) == metric_names(NAMES)
 

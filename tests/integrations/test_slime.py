@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from host_metrics import metric_names
+from host_metrics import metric_names, needed_options
 
 from gd2po import METHODS, advantages, gd2po_advantages
 from gd2po.diagnosis import RewardLog, diagnose
@@ -146,12 +146,13 @@ def test_only_tokens_that_carry_loss_count() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_section_takes_every_method(method: str) -> None:
-    section = {"reward_keys": KEYS, "method": method, "reward_weights": [1, 0.5, 2]}
+    needed = needed_options(method, 3)
+    section = {"reward_keys": KEYS, "method": method, "reward_weights": [1, 0.5, 2], **needed}
     _, found = post_process_rewards(arguments(gd2po=section), samples_of())
     rewards = torch.tensor(REWARDS, dtype=torch.float64)
     token_counts = torch.tensor(TOKENS)
     expected = advantages(
-        rewards, GROUP_IDS, method=method, reward_weights=[1, 0.5, 2], token_counts=token_counts
+        rewards, GROUP_IDS, method=method, reward_weights=[1, 0.5, 2], token_counts=token_counts, **needed
     ).advantages
     assert found == pytest.approx(expected.tolist(), abs=1e-12)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from host_metrics import needed_options
 from hypothesis import given
 from hypothesis import strategies as st
 from log_fixtures import Columns, read
@@ -193,5 +194,7 @@ LABELS = {label: (method, options) for method in METHODS.values() for label, opt
 @pytest.mark.parametrize("label", LABELS)
 def test_what_a_run_says_of_any_method_can_be_stored(label: str) -> None:
     method, options = LABELS[label]
-    settings = describe_run(Setting.of({"method": method.name, **options}, "test"), ["a", "b"], [1.0, 0.5])
+    settings = describe_run(
+        Setting.of({"method": method.name, **options, **needed_options(method.name, 2)}, "test"), ["a", "b"], [1.0, 0.5]
+    )
     assert from_json(to_json(settings))["method"] == method.name

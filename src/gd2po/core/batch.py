@@ -108,7 +108,7 @@ class RewardBatch:
     def rows(self, lanes: Tensor) -> Tensor:
         """Lanes, with or without rewards, as rows of rollouts; floats in the dtype of the rewards."""
         like = self.lanes if lanes.ndim == self.lanes.ndim else self.lanes[..., 0, :]
-        rows = self.groups.from_lanes(lanes.expand_as(like))
+        rows = self.groups.from_lanes(lanes.expand_as(like).contiguous())  # no element may stand for several
         return rows if rows.dtype == torch.bool else rows.to(self.rewards.dtype)
 
     @cached_property

@@ -61,3 +61,10 @@ def test_it_says_that_advantages_have_a_unit_and_what_it_is_with_one_reward() ->
     assert "unit of the rewards" in both[0]
     for one in (setting.warnings(OPPOSED[:, :1], GROUP), setting.warnings(OPPOSED, GROUP, reward_weights=[0.0, 2.0])):
         assert one == [*both, "corr_grpo: with one reward this is r - mean, as dr_grpo, and not grpo."]
+
+
+def test_in_a_single_group_every_rollout_has_a_multiplier_of_its_own_memory() -> None:
+    multipliers = corr_grpo_advantages(torch.zeros(2, 1), torch.tensor([0, 0])).multipliers
+    assert multipliers is not None
+    multipliers[0] += 1
+    assert multipliers.tolist() == [1.0, 0.0]

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from host_metrics import metric_names
+from host_metrics import metric_names, needed_options
 from verl_parts import KEYS, data_proto, gd2po_config, legacy_trainer, per_rollout, verl_config, with_texts
 
 from gd2po import METHODS, advantages, gd2po_advantages
@@ -159,8 +159,10 @@ def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, A
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_section_takes_every_method(method: str) -> None:
+    needed = needed_options(method, 3)
+    options = [f"{name}={value}" for name, value in needed.items()]
     found = advantages_of(
-        gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]"), data_proto(REWARDS, UIDS, TOKENS)
+        gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]", *options), data_proto(REWARDS, UIDS, TOKENS)
     )
     expected = advantages(
         torch.tensor(REWARDS),
@@ -168,6 +170,7 @@ def test_the_section_takes_every_method(method: str) -> None:
         method=method,
         reward_weights=[1, 0.5, 2],
         token_counts=torch.tensor(TOKENS),
+        **needed,
     ).advantages
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from host_metrics import metric_names
+from host_metrics import metric_names, needed_options
 from verl_parts import KEYS, gd2po_config, per_rollout, v1_trainer, verl_config
 
 from gd2po import METHODS, advantages, gd2po_advantages
@@ -122,9 +122,16 @@ def test_the_advantages_are_those_of_the_core(queue: Any, whitening: str) -> Non
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_section_takes_every_method(queue: Any, method: str) -> None:
-    found, _ = compute(queue(rows_of()), gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]"))
+    needed = needed_options(method, 3)
+    options = [f"{name}={value}" for name, value in needed.items()]
+    found, _ = compute(queue(rows_of()), gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]", *options))
     expected = advantages(
-        torch.tensor(REWARDS), GROUP_IDS, method=method, reward_weights=[1, 0.5, 2], token_counts=torch.tensor(TOKENS)
+        torch.tensor(REWARDS),
+        GROUP_IDS,
+        method=method,
+        reward_weights=[1, 0.5, 2],
+        token_counts=torch.tensor(TOKENS),
+        **needed,
     ).advantages
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
