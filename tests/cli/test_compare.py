@@ -75,7 +75,7 @@ def test_a_page_that_cannot_be_made_is_known_before_the_first_run(monkeypatch: p
         compare_command(CompareOptions(jobs=0), [])  # wrong as well, and only said later
 
 
-@pytest.mark.parametrize("text", ["0.5", "exact calls=", "=0.5", "exact calls=much"])
+@pytest.mark.parametrize("text", ["0.5", "exact_calls=", "=0.5", "exact_calls=much"])
 def test_a_malformed_target_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="A target must be score=number"):
         parse_targets([text])
@@ -105,7 +105,7 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     assert [method["seeds"] for method in document["methods"]] == [[0, 1], [0, 1], []]
     assert [run["seed"] for run in document["methods"][2]["failed"]] == [0, 1]
     assert "reward weights" in document["methods"][2]["failed"][0]["error"]
-    assert [point["step"] for point in document["methods"][0]["curves"]["exact calls"]] == [0, 1, 2]
+    assert [point["step"] for point in document["methods"][0]["curves"]["exact_calls"]] == [0, 1, 2]
     assert "broken failed with seed 0 and 1" in output
 
     process = start(*COMPARE, "--seeds", "0", "--output_dir", torn, *SMALL)

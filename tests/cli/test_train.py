@@ -43,7 +43,8 @@ def test_a_run_leaves_its_numbers(run_folder: Path) -> None:
         scores = summary["held_out"][when]
         assert scores["num_prompts"] == 8
         assert list(scores["rewards"]) == REWARDS
-        assert 0 <= scores["exact_call_accuracy"] <= 1
+        assert 0 <= scores["metrics"]["exact_calls"] <= 1
+        assert scores["shares"] == ["exact_calls"]
     assert 0 <= summary["training_means"]["conflict/rate"] <= 1
 
 

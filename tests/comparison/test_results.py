@@ -28,8 +28,10 @@ def folder(make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: P
 def test_a_run_gives_its_curve_its_filter_and_its_cost(folder: Path) -> None:
     run = read_run(folder, "a", 5)
     assert run.status == "done"
-    assert run.curve == ((0, {"brevity": 5.0}), (3, {"brevity": pytest.approx(5.3)}))
-    assert run.final == {"brevity": pytest.approx(5.3)}
+    assert run.curve[0] == (0, {"verified": 0.25, "brevity": 5.0})
+    assert run.curve[1] == (3, {"verified": 0.625, "brevity": pytest.approx(5.3)})
+    assert run.final == run.curve[1][1]
+    assert run.shares == {"verified"}
     assert run.filter == {"filtered_rate": 0.25, "rate": 0.5, "retained/brevity": 0.75}
     assert run.seconds_per_step == 2.0
     assert run.tokens_per_step == pytest.approx(4 * (10 + 20 + 30) / 3)
