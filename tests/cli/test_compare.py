@@ -28,6 +28,18 @@ SMALL = [
 COMPARE = ["compare", "--methods", "gdpo,gd2po-hard", "--eval_prompts", "8", "--eval_every", "1", "--threads", "1"]
 
 
+JUDGES = """
+def brief(completions, **columns):
+    return [1 / (1 + len(completion[-1]["content"])) for completion in completions]
+
+def polite(completions, **columns):
+    return [completion[-1]["content"].count("e") % 5 / 4 for completion in completions]
+
+def verified(completions, answer, **columns):
+    return [float("<tool_call>" in done[-1]["content"]) for done in completions]
+"""
+
+
 def planned(arguments: Sequence[str] = (), **options: Any) -> Any:
     plan, _ = make_plan(CompareOptions(**{"methods": "gdpo,gd2po-snr", **options}), arguments)
     return plan
@@ -54,6 +66,13 @@ def test_a_plan_holds_every_setting_and_evaluates_five_times() -> None:
         ([], {"methods": "gdpo", "own_methods": ["mine:fitlering=hard"]}, "method 'mine': unknown key `fitlering`"),
         ([], {"methods": "gdpo", "own_methods": ["mine:snr_threshold=2"]}, "method 'mine': "),
         ([], {"methods": "gd2po-snr", "own_methods": ["mine:filtering=snr"]}, "are the same settings here"),
+        (
+            ["--eval_funcs", "exact_cals"],
+            {},
+            "There is no evaluation function 'exact_cals'. Did you mean 'exact_calls'",
+        ),
+        (["--eval_funcs", "think_length"], {}, "'think_length' is also the name of a reward function"),
+        ([], {"methods": "gdpo", "own_methods": ["mine:eval_funcs=think_length"]}, "eval_funcs"),
         ([], {"seeds": "0,0"}, "has 0 twice"),
         ([], {"eval_prompts": 0}, "`eval_prompts` must be at least 1"),
         ([], {"eval_every": 0}, "`eval_every` must be at least 1"),
@@ -87,10 +106,12 @@ def test_the_built_in_settings_can_be_compared_by_all_methods(recipe: str) -> No
     assert len(plan.methods) == 6
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "gd2po", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd
+    )
 
 
 @pytest.mark.slow
@@ -128,6 +149,22 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "holds another comparison: learning_rate is 1e-05 and was 0.001" in " ".join(output.split())
+
+
+@pytest.mark.slow
+def test_a_comparison_of_judges_shows_their_verifier_first_and_in_percent(tmp_path: Path) -> None:
+    (tmp_path / "judges_and_verifier.py").write_text(JUDGES)
+    judged = ["--reward_funcs", "judges_and_verifier.brief", "judges_and_verifier.polite"]
+    judged += ["--eval_funcs", "judges_and_verifier.verified"]
+    process = start(*COMPARE, "--config", "noisy-graders", "--seeds", "0", "--output_dir", tmp_path / "out", *SMALL,
+                    *judged, "--reward_kwargs", "{}", cwd=tmp_path)  # fmt: skip
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    document = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert (document["metrics"], document["shares"]) == (["verified", "brief", "polite"], ["verified"])
+    for method in document["methods"]:
+        assert set(method["correlation"]) == {"brief/polite"}
+        assert f"{100 * method['final']['verified']['value']:.1f}%" in output
 
 
 def documented_commands() -> list[str]:
