@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,9 @@ def documented_commands() -> list[str]:
 def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_run.yaml").write_text(recipe_path("quickstart").read_text())
+    my_module = types.ModuleType("my_module")
+    exec(JUDGES, vars(my_module))
+    monkeypatch.setitem(sys.modules, "my_module", my_module)
     planned_runs: list[CompareOptions] = []
     monkeypatch.setattr(
         "gd2po.training.compare.compare_command",
@@ -187,7 +191,7 @@ def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.
     for command in commands:
         result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
         assert result.exit_code == 0, result.output
-    assert [options.config for options in planned_runs].count("my_run.yaml") == 1
+    assert [options.config for options in planned_runs].count("my_run.yaml") == 2
     assert [list(options.own_methods) for options in planned_runs].count(
         ["half:advantage_estimator=gd2po,snr_threshold=0.5"]
     ) == 1

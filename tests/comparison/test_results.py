@@ -15,6 +15,7 @@ from gd2po.comparison.results import Run, read_run, read_runs, shares_of
 from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.run.runner import Runner
+from gd2po.comparison.views.charts import all_charts
 from gd2po.comparison.views.page import render_html
 from gd2po.comparison.views.terminal import print_comparison
 from gd2po.errors import RunFolderError
@@ -54,7 +55,8 @@ def test_a_comparison_shows_what_was_not_trained_on_first_and_in_percent(
     assert header.split() == ["method", "seeds", "verified", "brevity"]
     assert row.split()[-6:] == ["62.5%", "[62.5%,", "62.5%]", "5.8", "[5.3,", "6.3]"]
     assert "62.5% [62.5%, 62.5%]" in render_html(comparison)
-    assert '"tickformat": ".0%"' in render_html(comparison)
+    axes = [figure["layout"]["yaxis"] for figure in all_charts(comparison).values()]
+    assert [axis.get("tickformat") for axis in axes] == [".0%", None]
 
 
 def test_a_score_that_is_graded_at_any_step_of_any_run_is_no_share(folder: Path) -> None:
