@@ -20,7 +20,7 @@ from typing import Any
 
 SETTINGS = ("trade-off", "noisy-graders")
 METHODS = "gdpo,gd2po-hard,gd2po-snr,gd2po-gated"
-SCORE = "exact calls"
+SCORE = "exact_calls"
 ROLLOUTS = "64"
 
 

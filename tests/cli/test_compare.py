@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,18 @@ SMALL = [
     *("--max_completion_length", "48", "--dataset_size", "64", "--learning_rate", "1e-3", "--warmup_steps", "0"),
 ]
 COMPARE = ["compare", "--methods", "gdpo,gd2po-hard", "--eval_prompts", "8", "--eval_every", "1", "--threads", "1"]
+
+
+JUDGES = """
+def brief(completions, **columns):
+    return [1 / (1 + len(completion[-1]["content"])) for completion in completions]
+
+def polite(completions, **columns):
+    return [completion[-1]["content"].count("e") % 5 / 4 for completion in completions]
+
+def verified(completions, answer, **columns):
+    return [float("<tool_call>" in done[-1]["content"]) for done in completions]
+"""
 
 
 def planned(arguments: Sequence[str] = (), **options: Any) -> Any:
@@ -54,6 +67,13 @@ def test_a_plan_holds_every_setting_and_evaluates_five_times() -> None:
         ([], {"methods": "gdpo", "own_methods": ["mine:fitlering=hard"]}, "method 'mine': unknown key `fitlering`"),
         ([], {"methods": "gdpo", "own_methods": ["mine:snr_threshold=2"]}, "method 'mine': "),
         ([], {"methods": "gd2po-snr", "own_methods": ["mine:filtering=snr"]}, "are the same settings here"),
+        (
+            ["--eval_funcs", "exact_cals"],
+            {},
+            "There is no evaluation function 'exact_cals'. Did you mean 'exact_calls'",
+        ),
+        (["--eval_funcs", "think_length"], {}, "'think_length' is also the name of a reward function"),
+        ([], {"methods": "gdpo", "own_methods": ["mine:eval_funcs=think_length"]}, "eval_funcs"),
         ([], {"seeds": "0,0"}, "has 0 twice"),
         ([], {"eval_prompts": 0}, "`eval_prompts` must be at least 1"),
         ([], {"eval_every": 0}, "`eval_every` must be at least 1"),
@@ -75,7 +95,7 @@ def test_a_page_that_cannot_be_made_is_known_before_the_first_run(monkeypatch: p
         compare_command(CompareOptions(jobs=0), [])  # wrong as well, and only said later
 
 
-@pytest.mark.parametrize("text", ["0.5", "exact calls=", "=0.5", "exact calls=much"])
+@pytest.mark.parametrize("text", ["0.5", "exact_calls=", "=0.5", "exact_calls=much"])
 def test_a_malformed_target_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="A target must be score=number"):
         parse_targets([text])
@@ -87,10 +107,12 @@ def test_the_built_in_settings_can_be_compared_by_all_methods(recipe: str) -> No
     assert len(plan.methods) == 6
 
 
-def start(*arguments: str | Path) -> subprocess.Popen[str]:
+def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "gd2po", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd
+    )
 
 
 @pytest.mark.slow
@@ -105,7 +127,7 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     assert [method["seeds"] for method in document["methods"]] == [[0, 1], [0, 1], []]
     assert [run["seed"] for run in document["methods"][2]["failed"]] == [0, 1]
     assert "reward weights" in document["methods"][2]["failed"][0]["error"]
-    assert [point["step"] for point in document["methods"][0]["curves"]["exact calls"]] == [0, 1, 2]
+    assert [point["step"] for point in document["methods"][0]["curves"]["exact_calls"]] == [0, 1, 2]
     assert "broken failed with seed 0 and 1" in output
 
     process = start(*COMPARE, "--seeds", "0", "--output_dir", torn, *SMALL)
@@ -130,6 +152,22 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     assert "holds another comparison: learning_rate is 1e-05 and was 0.001" in " ".join(output.split())
 
 
+@pytest.mark.slow
+def test_a_comparison_of_judges_shows_their_verifier_first_and_in_percent(tmp_path: Path) -> None:
+    (tmp_path / "judges_and_verifier.py").write_text(JUDGES)
+    judged = ["--reward_funcs", "judges_and_verifier.brief", "judges_and_verifier.polite"]
+    judged += ["--eval_funcs", "judges_and_verifier.verified"]
+    process = start(*COMPARE, "--config", "noisy-graders", "--seeds", "0", "--output_dir", tmp_path / "out", *SMALL,
+                    *judged, "--reward_kwargs", "{}", cwd=tmp_path)  # fmt: skip
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    document = json.loads((tmp_path / "out" / "compare.json").read_text())
+    assert (document["metrics"], document["shares"]) == (["verified", "brief", "polite"], ["verified"])
+    for method in document["methods"]:
+        assert set(method["correlation"]) == {"brief/polite"}
+        assert f"{100 * method['final']['verified']['value']:.1f}%" in output
+
+
 def documented_commands() -> list[str]:
     root = Path(__file__).parents[2]
     texts = [(root / name).read_text(encoding="utf-8") for name in ("README.md", "docs/compare.md")]
@@ -140,6 +178,9 @@ def documented_commands() -> list[str]:
 def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_run.yaml").write_text(recipe_path("quickstart").read_text())
+    my_module = types.ModuleType("my_module")
+    exec(JUDGES, vars(my_module))
+    monkeypatch.setitem(sys.modules, "my_module", my_module)
     planned_runs: list[CompareOptions] = []
     monkeypatch.setattr(
         "gd2po.training.compare.compare_command",
@@ -150,7 +191,7 @@ def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.
     for command in commands:
         result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
         assert result.exit_code == 0, result.output
-    assert [options.config for options in planned_runs].count("my_run.yaml") == 1
+    assert [options.config for options in planned_runs].count("my_run.yaml") == 2
     assert [list(options.own_methods) for options in planned_runs].count(
         ["half:advantage_estimator=gd2po,snr_threshold=0.5"]
     ) == 1

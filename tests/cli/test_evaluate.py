@@ -179,10 +179,10 @@ def test_a_model_or_outputs_have_to_be_given(levels: Path, tmp_path: Path) -> No
 def test_the_built_in_task_is_scored(tmp_path: Path) -> None:
     model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu")
     printed = done("toolcalls", *model, "--eval_prompts", "12", "--output_dir", tmp_path)
-    assert "exact_call_accuracy" in printed
+    assert "exact_calls" in printed
     scores = json.loads((tmp_path / "scores.json").read_text())
     exact = sum(output["exact"] for output in scores["outputs"])
-    assert scores["scores"]["exact_call_accuracy"] == pytest.approx(exact / 12)
+    assert scores["scores"]["exact_calls"] == pytest.approx(exact / 12)
     assert set(scores["scores"]) >= {"tool_call_correctness", "tool_call_format", "think_length"}
     rescored = done("toolcalls", "--eval_prompts", "12", "--outputs", tmp_path / "outputs.jsonl")
     assert f"{exact / 12:.4f}" in rescored

@@ -43,7 +43,8 @@ def test_a_run_leaves_its_numbers(run_folder: Path) -> None:
         scores = summary["held_out"][when]
         assert scores["num_prompts"] == 8
         assert list(scores["rewards"]) == REWARDS
-        assert 0 <= scores["exact_call_accuracy"] <= 1
+        assert 0 <= scores["metrics"]["exact_calls"] <= 1
+        assert scores["shares"] == ["exact_calls"]
     assert 0 <= summary["training_means"]["conflict/rate"] <= 1
 
 
@@ -96,6 +97,48 @@ def test_evaluations_in_between_change_nothing_else(run_folder: Path, tmp_path: 
     assert {"step": 2, **summary["held_out"]["after"]} == lines[2]
 
 
+JUDGES = """
+def brief(completions, **columns):
+    return [1 / (1 + len(completion[-1]["content"])) for completion in completions]
+
+async def polite(completions, **columns):
+    return [completion[-1]["content"].count("e") % 5 / 4 for completion in completions]
+
+async def verified(prompts, completions, answer, *, tag="<response>", **columns):
+    assert len(prompts) == 8  # the held-out ones: a batch of training has 16 rollouts
+    return [float((tag in expected) == (tag in done[-1]["content"])) for done, expected in zip(completions, answer)]
+"""
+
+
+def test_a_run_on_two_judges_is_scored_by_a_verifier_that_it_never_trains_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "two_judges.py").write_text(JUDGES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    judged = ["--reward_funcs", "two_judges.brief", "two_judges.polite", "--reward_kwargs", "{}", "--output_dir", "run"]
+    verified = [
+        "--eval_funcs",
+        "two_judges.verified",
+        "--eval_kwargs",
+        '{"two_judges.verified": {"tag": "<tool_call>"}}',
+    ]
+    assert train_command([*SMALL, *judged, *verified, "--html_report", "false"]) == 0
+    summary = json.loads(Path("run/summary.json").read_text())
+    lines = [json.loads(line) for line in Path("run/evaluations.jsonl").read_text().splitlines()]
+    assert lines == [{"step": 0, **summary["held_out"]["before"]}, {"step": 2, **summary["held_out"]["after"]}]
+    for line in lines:
+        assert (list(line["metrics"]), line["shares"]) == (["verified"], ["verified"])
+        assert list(line["rewards"]) == ["brief", "polite"]
+    rollouts = pd.read_parquet("run/rollouts")
+    assert {name for name in rollouts.columns if name.startswith("reward/")} == {"reward/brief", "reward/polite"}
+    assert not [name for name in summary["training_means"] if "verified" in name]
+    config = yaml.safe_load(Path("run/config.yaml").read_text())
+    assert (config["eval_funcs"], config["reward_funcs"][1]) == (["two_judges.verified"], "two_judges.polite")
+    rows = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert rows == ["verified", "brief", "polite"]
+
+
 def test_a_finished_run_takes_no_step_more(run_folder: Path) -> None:
     arguments = ["--config", str(run_folder / "config.yaml"), "--resume_from_checkpoint", f"{run_folder}/checkpoint-2"]
     with pytest.raises(ConfigError, match="nothing is left to train"):
@@ -117,6 +160,9 @@ def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
         (["--reward_funcs", "think_lenght", "--reward_kwargs", "{}"], "Did you mean 'think_length'"),
         (["--leraning_rate", "1e-4"], "Did you mean `learning_rate`"),
         (["--snr_threshold", "2"], "snr_threshold"),
+        (["--eval_funcs", "exact_cals"], "Did you mean 'exact_calls'"),
+        (["--eval_funcs", "think_length"], "'think_length' is also the name of a reward function"),
+        (["--eval_funcs", "exact_calls", "--eval_prompts", "0"], "`eval_funcs` needs held-out prompts"),
         (["--eval_every", "-1"], "`eval_every` must be 0 or greater"),
         (["--eval_every", "5", "--eval_prompts", "0"], "`eval_every` needs held-out prompts"),
         (["--per_device_train_batch_size", "6", "--num_generations", "4"], "divisible"),

@@ -46,8 +46,8 @@ for step in range(first + 1, 4):
         except KeyboardInterrupt:
             (folder / "interrupted").touch()
             sys.exit(130)
-lines = [{"step": step, "num_prompts": 8, "rewards": {"brevity": 0.1 * step + seed}, "exact_call_accuracy": None}
-         for step in (0, 3)]
+lines = [{"step": step, "num_prompts": 8, "rewards": {"brevity": 0.1 * step + seed},
+          "metrics": {"verified": 0.25 + 0.125 * step}, "shares": ["verified"]} for step in (0, 3)]
 (folder / "evaluations.jsonl").write_text("".join(json.dumps(line) + "\\n" for line in lines))
 log = [{"step_time": 2.0, "conflict/filtered_rate": 0.25, "conflict/rate": 0.5, "conflict/retained/brevity": 0.75}]
 (folder / "trainer_state.json").write_text(json.dumps({"log_history": log}))

@@ -4,12 +4,16 @@ import pickle
 
 import pytest
 
-from gd2po.errors import InvalidInputError
+from gd2po.errors import ConfigError, InvalidInputError
 from gd2po.rewards import (
+    EVAL_FUNCS,
     REWARD_FUNCS,
     RewardFunc,
     callable_name,
     configure,
+    exact_calls,
+    load_eval_func,
+    load_reward_func,
     noisy_grader_a,
     noisy_grader_b,
     think_length,
@@ -86,3 +90,12 @@ def test_names_and_coroutine_functions_are_seen_as_trl_sees_them():
         utils.get_callable_name(function) for function in functions
     ]
     assert utils.is_async_callable(configure(slow_judge, scale=2.0))
+
+
+def test_every_reward_can_be_an_evaluation_function_and_exact_calls_is_no_reward():
+    assert {**REWARD_FUNCS, "exact_calls": exact_calls} == EVAL_FUNCS
+    assert load_eval_func("think_length") is think_length
+    with pytest.raises(ConfigError, match="There is no evaluation function 'exact_cals'. Did you mean 'exact_calls'"):
+        load_eval_func("exact_cals")
+    with pytest.raises(ConfigError, match="There is no reward 'exact_calls'. Built in are: tool_call_correctness"):
+        load_reward_func("exact_calls")

@@ -75,6 +75,20 @@ def test_the_resolved_configuration_gives_the_same_run_again(tmp_path: Path) -> 
     assert second.resolved == {**first.resolved}
 
 
+def test_no_held_out_prompts_on_the_command_line_means_that_nothing_of_the_recipe_scores_them(tmp_path: Path) -> None:
+    recipe = {"eval_prompts": 8, "eval_every": 2, "eval_funcs": ["think_length"], "eval_kwargs": {"think_length": {}}}
+    path = yaml_file(tmp_path, **recipe)
+    assert parse("--config", path).run.eval_funcs == ["think_length"]
+    for off in (["--eval_prompts", "0"], ["--eval-prompts=0"]):
+        parsed = parse("--config", path, *off)
+        assert (parsed.run.eval_funcs, parsed.run.eval_kwargs, parsed.run.eval_every) == (None, None, 0)
+        assert parsed.resolved["eval_funcs"] is None
+        with pytest.raises(ConfigError, match="`eval_funcs` needs held-out prompts"):
+            parse("--config", path, *off, "--eval_funcs", "exact_calls")
+    with pytest.raises(ConfigError, match="`eval_funcs` needs held-out prompts"):
+        parse("--config", yaml_file(tmp_path, **{**recipe, "eval_prompts": 0, "eval_every": 0}))
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

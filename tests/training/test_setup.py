@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset
 
 from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
+from gd2po.rewards import exact_calls
 from gd2po.training import setup
 from gd2po.training.arguments import RunArguments
 
@@ -57,6 +59,66 @@ def test_a_reward_of_ones_own_is_found_beside_the_user(tmp_path: Path, monkeypat
 def test_a_mistake_about_rewards_is_named(run: RunArguments, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         setup.load_reward_funcs(run)
+
+
+def scored_by(*names: str, **options: Any) -> RunArguments:
+    return RunArguments(reward_funcs=["think_length"], eval_funcs=list(names), eval_prompts=8, **options)
+
+
+def load_eval_funcs(run: RunArguments) -> list[Any]:
+    return setup.load_eval_funcs(run, setup.load_reward_funcs(run))
+
+
+def test_evaluation_functions_come_by_name_with_their_options() -> None:
+    run = scored_by(
+        "exact_calls", "tool_call_correctness", eval_kwargs='{"tool_call_correctness": {"low": 0, "high": 1}}'
+    )
+    exact, correctness = load_eval_funcs(run)
+    assert exact is exact_calls
+    assert correctness.__name__ == "tool_call_correctness"
+    assert correctness(["no call"], ['<tool_call>\n{"name": "f", "parameters": {}}\n</tool_call>']) == [0.0]
+    assert load_eval_funcs(RunArguments(reward_funcs=["think_length"])) == []
+
+
+@pytest.mark.parametrize(
+    ("run", "error", "message"),
+    [
+        (scored_by("exact_cals"), ConfigError, "no evaluation function 'exact_cals'. Did you mean 'exact_calls'"),
+        (scored_by("no_such_module_here.f"), ConfigError, "Evaluation function .* cannot be imported"),
+        (scored_by("think_length"), ConfigError, "`eval_funcs`: 'think_length' is also the name of a reward function"),
+        (scored_by("gd2po.rewards.think_length"), ConfigError, "is also the name of a reward function"),
+        (scored_by("exact_calls", "gd2po.rewards.exact_calls"), ConfigError, "'exact_calls' is the name of two"),
+        (scored_by("exact_calls", eval_kwargs="{"), ConfigError, "`eval_kwargs` must be a JSON object"),
+        (scored_by("exact_calls", eval_kwargs="[1]"), ConfigError, r"`eval_kwargs` must be .*: got \[1\]"),
+        (scored_by("exact_calls", eval_kwargs={"x": {}}), ConfigError, "'x', which is not among `eval_funcs`: exact"),
+        (scored_by(eval_kwargs={"x": {}}), ConfigError, "which is not among `eval_funcs`: it names none"),
+        (scored_by("exact_calls", eval_kwargs={"exact_calls": {"low": 1}}), InvalidInputError, "has no option `low`"),
+        (
+            RunArguments(reward_funcs=["think_length"], eval_funcs="exact_calls", eval_prompts=8),  # type: ignore[arg-type]
+            ConfigError,
+            r"`eval_funcs` must be a list: got 'exact_calls'. Write \[exact_calls\]",
+        ),
+    ],
+)
+def test_a_mistake_about_evaluation_functions_is_named(run: RunArguments, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        load_eval_funcs(run)
+
+
+def test_evaluation_functions_need_prompts_to_score() -> None:
+    with pytest.raises(ConfigError, match="`eval_funcs` needs held-out prompts: set `eval_prompts`"):
+        RunArguments(eval_funcs=["exact_calls"])
+
+
+def test_a_column_that_an_evaluation_function_needs_is_missed_before_training() -> None:
+    prompts = Dataset.from_dict({"prompt": ["a"], "hint": ["b"]})
+    with pytest.raises(ConfigError, match="'exact_calls' needs the column `answer` .* have `prompt`, `hint`"):
+        setup.require_readable([exact_calls], prompts)
+
+    def judge(prompts: Any, completions: Any, hint: Any, *, scale: float = 1.0, **columns: Any) -> list[float]:
+        return [scale] * len(completions)
+
+    setup.require_readable([judge], prompts)
 
 
 def test_a_file_of_prompts_is_read_and_cut_to_size(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from gd2po.comparison.findings import findings_of, headline_of
 from gd2po.comparison.model import Comparison, CurvePoint, FailedRun, MethodNumbers, Reached
-from gd2po.comparison.results import Run, metrics_of
+from gd2po.comparison.results import Run, metrics_of, shares_of
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.statistics import Estimate, mean_over_seeds, steps_to_target
 from gd2po.errors import ConfigError
@@ -28,7 +28,7 @@ def compare(plan: Plan, runs: Sequence[Run], targets: Mapping[str, float] | None
         ConfigError: a target for a metric that no run has.
     """
     done = [run for run in runs if run.status == "done"]
-    metrics = metrics_of(done)
+    metrics, shares = metrics_of(done), shares_of(done)
     unknown = sorted(set(targets or {}) - set(metrics))
     if unknown and done:
         raise ConfigError(f"There is no score {unknown[0]!r} to reach. There are: {', '.join(metrics)}.")
@@ -49,10 +49,11 @@ def compare(plan: Plan, runs: Sequence[Run], targets: Mapping[str, float] | None
         threads=plan.threads,
         baseline=plan.baseline,
         metrics=metrics,
+        shares=shares,
         targets=aims,
         same_prompts=same_prompts,
         headline=headline_of(methods, metrics, plan.baseline),
-        findings=findings_of(methods, metrics, plan.baseline, same_prompts),
+        findings=findings_of(methods, metrics, shares, plan.baseline, same_prompts),
         methods=methods,
     )
 

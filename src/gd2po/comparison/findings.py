@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from gd2po.comparison.model import Finding, Level, MethodNumbers
-from gd2po.comparison.results import EXACT_CALLS
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
 from gd2po.comparison.views.wording import difference_with_interval, score
 from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
@@ -38,7 +37,7 @@ def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseli
 
 
 def findings_of(
-    methods: Sequence[MethodNumbers], metrics: Sequence[str], baseline: str, same_prompts: bool
+    methods: Sequence[MethodNumbers], metrics: Sequence[str], shares: Sequence[str], baseline: str, same_prompts: bool
 ) -> list[Finding]:
     """All there is to say, what went wrong first."""
     findings = [*_failures(methods)]
@@ -50,7 +49,8 @@ def findings_of(
                 "part of their difference may be the prompts'.",
             )
         )  # fmt: skip
-    findings += [finding for metric in metrics for finding in _differences(methods, metric, baseline)]
+    for metric in metrics:
+        findings += _differences(methods, metric, baseline, share=metric in shares)
     findings += [*_starved(methods), *_chance(methods)]
     return findings
 
@@ -72,15 +72,15 @@ def _failures(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
             )
 
 
-def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str) -> Iterator[Finding]:
+def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str, *, share: bool) -> Iterator[Finding]:
     """How the methods compare in one score."""
     others = [method for method in methods if metric in method.difference]
     reference = next((method.final.get(metric) for method in methods if method.name == baseline), None)
     if not others or reference is None:
         return
-    unit = ", in points" if metric == EXACT_CALLS else ""
-    against = f"Against {score(metric, reference.value)} of {baseline}{unit}"
-    shown = {method.name: difference_with_interval(metric, method.difference[metric]) for method in others}
+    unit = ", in points" if share else ""
+    against = f"Against {score(reference.value, share)} of {baseline}{unit}"
+    shown = {method.name: difference_with_interval(method.difference[metric], share) for method in others}
     few = [method for method in others if method.difference[metric].seeds < ENOUGH_SEEDS]
     if len(few) == len(others):
         yield _unsettled(few, metric, against, shown)

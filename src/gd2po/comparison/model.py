@@ -97,6 +97,9 @@ class Comparison:
     threads: int
     baseline: str
     metrics: list[str]
+    """Names of the held-out scores: of evaluation functions first, then of rewards."""
+    shares: list[str]
+    """Those of `metrics` that are shares of the prompts: read in percent, their differences in points."""
     targets: dict[str, float | None]
     """Score whose first reaching `steps_to_target` tells; None where the baseline gains nothing."""
     same_prompts: bool

@@ -17,9 +17,6 @@ from gd2po.comparison.run.plan import Plan
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import RunFolderError
 
-EXACT_CALLS = "exact calls"
-"""Metric: share of the held-out prompts with exactly the right calls."""
-
 _EVALUATIONS, _STATE = "evaluations.jsonl", "trainer_state.json"
 
 
@@ -33,7 +30,9 @@ class Run:
     error: str | None = None
     """Why it failed, in a line."""
     curve: tuple[tuple[int, dict[str, float | None]], ...] = ()
-    """Step and held-out means by metric; None where a reward applied to no prompt."""
+    """Step and held-out means by name: evaluation functions, then rewards; None where one applied to no prompt."""
+    shares: frozenset[str] = frozenset()
+    """Names of the scores that were 0 or 1 at every prompt and step: their means are shares of the prompts."""
     filter: Mapping[str, float] | None = None
     """Means over the steps of the trainer's metrics of conflicts, without their prefix."""
     seconds_per_step: float | None = None
@@ -75,7 +74,9 @@ def read_run(folder: Path, method: str, seed: int) -> Run:
         lines = (target / _EVALUATIONS).read_text(encoding="utf-8").splitlines()
         history = json.loads((target / _STATE).read_text(encoding="utf-8"))["log_history"]
         digest, tokens, rollouts = _rollouts(target)
-        curve = tuple(sorted((_evaluation(json.loads(line)) for line in lines), key=lambda point: point[0]))
+        evaluations = sorted((json.loads(line) for line in lines), key=lambda entry: int(entry["step"]))
+        curve = tuple((int(entry["step"]), _means(entry)) for entry in evaluations)
+        shares = _shares(evaluations)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{target} is a finished run that cannot be read ({type(error).__name__}: {error}). Remove that folder, "
@@ -86,6 +87,7 @@ def read_run(folder: Path, method: str, seed: int) -> Run:
         seed,
         "done",
         curve=curve,
+        shares=shares,
         filter=_filter_means(history),
         seconds_per_step=_mean([entry["step_time"] for entry in history if "step_time" in entry]),
         tokens_per_step=tokens,
@@ -95,21 +97,45 @@ def read_run(folder: Path, method: str, seed: int) -> Run:
 
 
 def metrics_of(runs: Sequence[Run]) -> list[str]:
-    """Names of the held-out scores, the share of exact calls first."""
+    """Names of the held-out scores: of evaluation functions first, then of rewards."""
     names: dict[str, None] = {}
     for run in runs:
         for _, values in run.curve:
             names |= dict.fromkeys(values)
-    return sorted(names, key=lambda name: name != EXACT_CALLS)
+    return list(names)
 
 
-def _evaluation(entry: Mapping[str, Any]) -> tuple[int, dict[str, float | None]]:
-    values: dict[str, float | None] = {}
-    if entry["exact_call_accuracy"] is not None:
-        values[EXACT_CALLS] = float(entry["exact_call_accuracy"])
-    for name, mean in entry["rewards"].items():
-        values[name] = None if mean is None else float(mean)
-    return int(entry["step"]), values
+def shares_of(runs: Sequence[Run]) -> list[str]:
+    """Those of the held-out scores that are a share of the prompts in every run that has them."""
+    claimed = {name for run in runs for name in run.shares}
+    graded = {
+        name
+        for run in runs
+        for _, values in run.curve
+        for name, value in values.items()
+        if value is not None and name not in run.shares
+    }
+    return [name for name in metrics_of(runs) if name in claimed - graded]
+
+
+def _means(entry: Mapping[str, Any]) -> dict[str, float | None]:
+    return {
+        name: None if mean is None else float(mean)
+        for kind in ("metrics", "rewards")
+        for name, mean in entry[kind].items()
+    }
+
+
+def _shares(evaluations: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """Metrics that are a share wherever they are defined: a graded one may by chance be 0 at every prompt of a step."""
+    claimed = {name for entry in evaluations for name in entry["shares"]}
+    graded = {
+        name
+        for entry in evaluations
+        for name, mean in entry["metrics"].items()
+        if mean is not None and name not in entry["shares"]
+    }
+    return frozenset(claimed - graded)
 
 
 def _filter_means(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:

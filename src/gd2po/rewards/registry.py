@@ -1,15 +1,16 @@
-"""Reward functions by name, as recipes and command lines write them, and how to bind their options."""
+"""Reward and evaluation functions by name, as recipes and command lines write them, and how to bind their options."""
 
 import difflib
 import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gd2po.errors import ConfigError, InvalidInputError
+from gd2po.errors import ConfigError, InvalidInputError, did_you_mean
+from gd2po.rewards.tool_calling.exact import exact_calls
 from gd2po.rewards.tool_calling.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.tool_calling.scores import think_length, tool_call_correctness, tool_call_format
 
@@ -22,8 +23,8 @@ REWARD_FUNCS: Final[dict[str, Callable[..., Any]]] = {
 }
 """The built-in reward functions by the name that a recipe calls them."""
 
-TOOL_CALL_REWARDS: Final = frozenset({"tool_call_correctness", "noisy_grader_a", "noisy_grader_b"})
-"""Those of them that compare tool calls with a reference: where one is used, exactly right calls can be counted."""
+EVAL_FUNCS: Final[dict[str, Callable[..., Any]]] = {**REWARD_FUNCS, "exact_calls": exact_calls}
+"""The built-in functions that held-out prompts can be scored with, without training on them."""
 
 
 def load_reward_func(name: str) -> Callable[..., Any]:
@@ -39,21 +40,41 @@ def load_reward_func(name: str) -> Callable[..., Any]:
         >>> load_reward_func("think_length").__name__
         'think_length'
     """
-    if name in REWARD_FUNCS:
-        return REWARD_FUNCS[name]
+    return _load("reward", name, REWARD_FUNCS)
+
+
+def load_eval_func(name: str) -> Callable[..., Any]:
+    """A built-in evaluation function by its name, or any other by its import path.
+
+    Args:
+        name: One of `EVAL_FUNCS`, or `my_module.my_function`. The working directory is looked in too.
+
+    Raises:
+        ConfigError: There is no such function.
+
+    Example:
+        >>> load_eval_func("exact_calls").__name__
+        'exact_calls'
+    """
+    return _load("evaluation function", name, EVAL_FUNCS)
+
+
+def _load(kind: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """The function that a name stands for; `kind` is for messages."""
+    if name in built_in:
+        return built_in[name]
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
-        nearest = difflib.get_close_matches(name, REWARD_FUNCS, n=1)
-        hint = f"Did you mean {nearest[0]!r}?" if nearest else f"Built in are: {', '.join(REWARD_FUNCS)}."
+        hint = did_you_mean(name, built_in, f"Built in are: {', '.join(built_in)}.")
         raise ConfigError(
-            f"There is no reward {name!r}. {hint} Your own go by their import path: my_module.my_function."
+            f"There is no {kind} {name!r}. {hint} Your own go by their import path: my_module.my_function."
         )
     if str(Path.cwd()) not in sys.path:  # as TRL does: a file beside you needs no installation
         sys.path.insert(0, str(Path.cwd()))
     try:
         found: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
-        raise ConfigError(f"Reward {name!r} cannot be imported: {error}.") from error
+        raise ConfigError(f"{kind[0].upper()}{kind[1:]} {name!r} cannot be imported: {error}.") from error
     return found
 
 

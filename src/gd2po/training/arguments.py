@@ -18,6 +18,9 @@ from gd2po.recipes import recipe_command, recipe_names, recipe_path
 DEFAULT_RECIPE = "quickstart"
 DEFAULT_WARM_START = "warm-start"
 
+_OF_HELD_OUT_PROMPTS = ("eval_every", "eval_funcs", "eval_kwargs")
+"""What a recipe says about scoring them; it has no meaning where the command line asks for none."""
+
 _NOT_KEPT = ("hub_token", "push_to_hub_token", "resume_from_checkpoint")
 """Secrets, and what belongs to one invocation rather than to the run."""
 
@@ -48,6 +51,17 @@ class RunArguments:
         default=None,
         metadata={"help": 'Options per reward function, e.g. {"think_length": {"target_words": 64}}.'},
     )
+    eval_funcs: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Functions to score the held-out prompts with beside the rewards, and never to train on: "
+            "exact_calls, a reward function that the run does not use, or dotted import paths."
+        },
+    )
+    eval_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": "Options per evaluation function, as in reward_kwargs."},
+    )
     reward_model_name_or_path: list[str] | None = field(
         default=None, metadata={"help": "Reward models beside the functions: paths or hub ids of sequence classifiers."}
     )
@@ -75,6 +89,10 @@ class RunArguments:
                 raise ConfigError(f"`{name}` must be 0 or greater: got {value}.")
         if self.eval_every and not self.eval_prompts:
             raise ConfigError("`eval_every` needs held-out prompts: set `eval_prompts` to how many.")
+        if self.eval_funcs and not self.eval_prompts:
+            raise ConfigError(
+                "`eval_funcs` needs held-out prompts: set `eval_prompts` to how many, or leave `eval_funcs` out."
+            )
 
 
 @dataclass
@@ -156,7 +174,8 @@ def parse_run(argv: Sequence[str], output_dir: str) -> ParsedRun:
     if config is None and not own_task:
         config = DEFAULT_RECIPE
     fields = (RunArguments, GD2POConfig, ModelConfig)
-    (run, training, model), resolved = _parse(argv, config, fields, "train", output_dir)
+    unused = _OF_HELD_OUT_PROMPTS if _last_value(argv, "eval_prompts") == "0" else ()
+    (run, training, model), resolved = _parse(argv, config, fields, "train", output_dir, unused)
     return ParsedRun(run, training, model, config or "", resolved)
 
 
@@ -178,10 +197,16 @@ def parse_warm_start(argv: Sequence[str], output_dir: str) -> ParsedWarmStart:
 
 
 def _parse(
-    argv: list[str], config: str | None, fields: tuple[Any, ...], command: str, output_dir: str
+    argv: list[str],
+    config: str | None,
+    fields: tuple[Any, ...],
+    command: str,
+    output_dir: str,
+    unused: Sequence[str] = (),
 ) -> tuple[list[Any], dict[str, Any]]:
-    """The dataclasses of a command, filled in, and all their values by name."""
+    """The dataclasses of a command, filled in, and all their values by name; `unused` keys of a recipe do not count."""
     values = _read_yaml(config, command) if config else {}
+    values = {key: value for key, value in values.items() if key not in unused}
     stem = recipe_path(config).stem if config else "run"
     values.setdefault("output_dir", output_dir.format(recipe=stem))
 
@@ -216,6 +241,14 @@ def _take_config(argv: list[str]) -> tuple[list[str], str | None]:
     except argparse.ArgumentError as error:
         raise ConfigError("`config` needs a recipe or a YAML file.") from error
     return rest, parsed.config
+
+
+def _last_value(argv: list[str], name: str) -> str | None:
+    """What the command line says about a field; None where it does not name it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(*_flags(name), dest=name, nargs="?")  # a missing value is the whole parser's to refuse
+    value: str | None = getattr(parser.parse_known_args(argv)[0], name)
+    return value
 
 
 def _read_yaml(config: str, command: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class RewardProgress(ProgressCallback):  # type: ignore[misc]
         if not state.is_world_process_zero or self.training_bar is None or logs is None:
             return
         shown = {
-            key.split("/")[1].removeprefix("tool_call_"): f"{value:.2f}"
+            key.split("/")[1]: f"{value:.2f}"
             for key, value in logs.items()
             if key.startswith("rewards/") and key.endswith("/mean") and value is not None
         }

@@ -31,7 +31,7 @@ from gd2po.comparison.views.terminal import print_comparison
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
 from gd2po.runs.folder import write_config
-from gd2po.training import INTERRUPTED
+from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
 
 EVALUATIONS = 5
@@ -161,6 +161,7 @@ def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, 
     if every < 1:
         raise ConfigError(f"`eval_every` must be at least 1: got {every}.")
     base = _parse([*own, "--eval_every", str(every)], "`gd2po compare`")
+    setup.load_eval_funcs(base.run, setup.load_reward_funcs(base.run))
     resolved: dict[str, dict[str, Any]] = {}
     for name, overrides in methods.items():
         extra = [item for key, value in overrides.items() for item in override_arguments(key, value)]
@@ -222,8 +223,8 @@ def parse_targets(texts: Sequence[str]) -> dict[str, float]:
         ConfigError: not `metric=number`, or one metric twice.
 
     Example:
-        >>> parse_targets(["exact calls=0.65"])
-        {'exact calls': 0.65}
+        >>> parse_targets(["exact_calls=0.65"])
+        {'exact_calls': 0.65}
     """
     targets: dict[str, float] = {}
     for text in texts:
@@ -233,7 +234,7 @@ def parse_targets(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             sign = ""
         if not sign or not metric.strip():
-            raise ConfigError(f"A target must be score=number, like 'exact calls=0.65': got {text!r}.")
+            raise ConfigError(f"A target must be score=number, like 'exact_calls=0.65': got {text!r}.")
         if metric.strip() in targets:
             raise ConfigError(f"There are two targets for {metric.strip()!r}. Leave one out.")
         targets[metric.strip()] = value

@@ -10,7 +10,6 @@ from transformers import TrainerCallback
 
 from gd2po.evaluation.generation.generate import generate_completions
 from gd2po.evaluation.held_out import HeldOutScores, score_held_out
-from gd2po.rewards import TOOL_CALL_REWARDS
 from gd2po.runs.folder import write_evaluation
 from gd2po.training.arguments import ParsedRun
 
@@ -26,16 +25,25 @@ class HeldOutEvaluation:
 
     Args:
         prompts: the held-out prompts; None: there is nothing to score.
-        reward_funcs: with their options bound.
+        reward_funcs: that the run trains on, with their options bound.
+        eval_funcs: that it does not train on, likewise.
         parsed: the run.
         folder: the run folder, for evaluations.jsonl.
         console: where it says what it does.
     """
 
-    def __init__(self, prompts: Any, reward_funcs: list[Any], parsed: ParsedRun, folder: Path, console: Console):
-        self._prompts, self._reward_funcs, self._folder, self._console = prompts, reward_funcs, folder, console
+    def __init__(
+        self,
+        prompts: Any,
+        reward_funcs: list[Any],
+        eval_funcs: list[Any],
+        parsed: ParsedRun,
+        folder: Path,
+        console: Console,
+    ) -> None:
+        self._prompts, self._folder, self._console = prompts, folder, console
+        self._reward_funcs, self._eval_funcs = reward_funcs, eval_funcs
         self._max_new_tokens = parsed.training.max_completion_length or LONGEST
-        self._tool_calls = not TOOL_CALL_REWARDS.isdisjoint(parsed.run.reward_funcs or [])
 
     def score(self, trainer: Any, step: int, when: str) -> HeldOutScores | None:
         """Score and write down the policy as it is; the main process does it while the others wait.
@@ -60,9 +68,7 @@ class HeldOutEvaluation:
                     max_new_tokens=self._max_new_tokens,
                     batch_size=BATCH_SIZE,
                 )
-                scores = score_held_out(
-                    list(self._prompts), completions, self._reward_funcs, tool_calls=self._tool_calls
-                )
+                scores = score_held_out(list(self._prompts), completions, self._reward_funcs, self._eval_funcs)
             write_evaluation(self._folder, step, vars(scores))
         trainer.accelerator.wait_for_everyone()
         return scores

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
 from gd2po.errors import ConfigError
 from gd2po.evaluation.generation import policies
 from gd2po.evaluation.generation.generate import encode_prompts
-from gd2po.rewards import REWARD_FUNCS, configure, load_reward_func
+from gd2po.rewards import REWARD_FUNCS, callable_name, configure, load_eval_func, load_reward_func
 from gd2po.training.arguments import ParsedRun, RunArguments
 
 
@@ -46,18 +48,73 @@ def load_reward_funcs(run: RunArguments) -> list[Any]:
             f"`reward_funcs` is missing: name reward functions, e.g. {' '.join(REWARD_FUNCS)}, or your own as "
             "my_module.my_function, or a `reward_model_name_or_path`."
         )
-    options = run.reward_kwargs or {}
+    return _bound("reward", run.reward_funcs, run.reward_kwargs, load_reward_func)
+
+
+def load_eval_funcs(run: RunArguments, reward_funcs: list[Any]) -> list[Any]:
+    """The functions to score held-out prompts with beside the rewards, with their options bound.
+
+    Args:
+        run: names them.
+        reward_funcs: that the run trains on. Scores go by name, so no evaluation function may share one of theirs.
+
+    Raises:
+        ConfigError: there is no such function, or two have one name.
+        InvalidInputError: a function does not have an option that it is given.
+    """
+    eval_funcs = _bound("eval", run.eval_funcs, run.eval_kwargs, load_eval_func)
+    rewards, seen = {callable_name(func) for func in reward_funcs}, set()
+    for name in map(callable_name, eval_funcs):
+        if name in rewards:
+            raise ConfigError(
+                f"`eval_funcs`: {name!r} is also the name of a reward function, and rewards are scored on the held-out "
+                "prompts anyway. Leave it out of `eval_funcs`, or rename it if it is another function."
+            )
+        if name in seen:
+            raise ConfigError(f"`eval_funcs`: {name!r} is the name of two functions. Leave one out, or rename it.")
+        seen.add(name)
+    return eval_funcs
+
+
+def require_readable(eval_funcs: list[Any], prompts: Any) -> None:
+    """Raise if a function reads a column that the held-out prompts do not have: before training, not in its scoring.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if prompts is None:
+        return
+    given = {"prompts", "completions", *prompts.column_names} - {"prompt"}
+    for func in eval_funcs:
+        for parameter in inspect.signature(func).parameters.values():
+            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if named and parameter.default is parameter.empty and parameter.name not in given:
+                columns = ", ".join(f"`{name}`" for name in prompts.column_names)
+                raise ConfigError(
+                    f"`eval_funcs`: {callable_name(func)!r} needs the column `{parameter.name}` of the held-out "
+                    f"prompts, which have {columns}. Add it, or name another function."
+                )
+
+
+def _bound(
+    kind: str, names: list[str] | None, options: dict[str, Any] | str | None, load: Callable[[str], Any]
+) -> list[Any]:
+    """The functions of `<kind>_funcs`, with the options of `<kind>_kwargs` bound."""
     if isinstance(options, str):
         try:
             options = json.loads(options)
         except json.JSONDecodeError as error:
-            raise ConfigError(f"`reward_kwargs` must be a JSON object: {error}.") from error
-    names = run.reward_funcs or []
+            raise ConfigError(f"`{kind}_kwargs` must be a JSON object: {error}.") from error
+    if isinstance(names, str):  # out of a YAML file
+        raise ConfigError(f"`{kind}_funcs` must be a list: got {names!r}. Write [{names}].")
+    names, options = names or [], options or {}
+    if not isinstance(options, dict):
+        raise ConfigError(f"`{kind}_kwargs` must be a JSON object with options by function: got {options!r}.")
     for name in options:
         if name not in names:
-            raise ConfigError(f"`reward_kwargs` names {name!r}, which is not among `reward_funcs`: {', '.join(names)}.")
-    loaded = {name: load_reward_func(name) for name in names}
-    return [configure(func, **options[name]) if name in options else func for name, func in loaded.items()]
+            listed = ", ".join(names) or "it names none"
+            raise ConfigError(f"`{kind}_kwargs` names {name!r}, which is not among `{kind}_funcs`: {listed}.")
+    return [configure(load(name), **options[name]) if name in options else load(name) for name in names]
 
 
 def model_path(parsed: ParsedRun) -> str:

@@ -19,11 +19,11 @@ def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> No
         table.add_column("")
         for column in ("before", "after", "change"):
             table.add_column(column, justify="right")
-        for name in before["rewards"]:
-            _add_row(table, name, before["rewards"][name], after["rewards"][name], "{:.3f}", "{:+.3f}")
-        if before["exact_call_accuracy"] is not None:
-            first, last = (100 * scores["exact_call_accuracy"] for scores in (before, after))
-            _add_row(table, "exact-call accuracy", first, last, "{:.1f} %", "{:+.1f}")
+        for name, value in before["metrics"].items():
+            share = name in before["shares"] and name in after["shares"]
+            _add_row(table, name, value, after["metrics"][name], share=share)
+        for name, value in before["rewards"].items():
+            _add_row(table, name, value, after["rewards"][name])
         console.print(table)
     means = summary["training_means"]
     facts = [f"{summary['advantage_estimator']}, {summary['steps']} steps in {summary['train_seconds']:.0f} s"]
@@ -57,5 +57,10 @@ def _print_next_commands(folder: Path, summary: dict[str, Any], console: Console
     )
 
 
-def _add_row(table: Table, name: str, before: float, after: float, form: str, change: str) -> None:
-    table.add_row(name, form.format(before), form.format(after), change.format(after - before))
+def _add_row(table: Table, name: str, before: float, after: float, *, share: bool = False) -> None:
+    """A score before and after; shares in percent, their change in points."""
+    if share:
+        cells = [f"{100 * before:.1f} %", f"{100 * after:.1f} %", f"{100 * (after - before):+.1f}"]
+    else:
+        cells = [f"{before:.3f}", f"{after:.3f}", f"{after - before:+.3f}"]
+    table.add_row(name, *cells)

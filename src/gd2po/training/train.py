@@ -36,6 +36,8 @@ def train_command(argv: Sequence[str]) -> int:
     reward_funcs = setup.load_reward_funcs(run)
     train_dataset = setup.load_train_prompts(run)
     held_out = setup.load_held_out_prompts(run)
+    eval_funcs = setup.load_eval_funcs(run, reward_funcs)
+    setup.require_readable(eval_funcs, held_out)
     folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
     require_steps_left(training.resume_from_checkpoint, training.max_steps)
 
@@ -45,7 +47,7 @@ def train_command(argv: Sequence[str]) -> int:
         write_config(folder, parsed.resolved)
     console.print(f"Run folder: [bold]{folder}[/]", highlight=False)
 
-    evaluation = HeldOutEvaluation(held_out, reward_funcs, parsed, folder, console)
+    evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder, console)
     before = evaluation.score(trainer, 0, "before training")
     if run.eval_every:
         trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))

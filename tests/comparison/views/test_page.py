@@ -15,7 +15,7 @@ from rich.console import Console
 
 from gd2po.comparison.analysis import compare
 from gd2po.comparison.model import Comparison
-from gd2po.comparison.results import EXACT_CALLS, Run
+from gd2po.comparison.results import Run
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.views.page import render_html, write_html
 from gd2po.comparison.views.terminal import print_comparison
@@ -36,9 +36,10 @@ def comparison(make_plan: Callable[..., Plan], make_run: Callable[..., Run]) -> 
         for seed, noise in enumerate(NOISE):
             wobble = 0.003 * ((seed * 7 + len(method)) % 5 - 2)
             final = 0.7 + lift + noise + wobble
-            scores = {EXACT_CALLS: final, f"brevity{EVIL}": 0.5 + noise, "format": 0.97 + wobble}
+            scores = {"verified": final, f"brevity{EVIL}": 0.5 + noise, "format": 0.97 + wobble}
+            run = make_run(method, seed, scores, start=0.45, shares={"verified"})
             failed = Run(method, seed, "failed", f"ValueError: {EVIL}")
-            runs.append(failed if (method, seed) == ("grpo", 3) else make_run(method, seed, scores, start=0.45))
+            runs.append(failed if (method, seed) == ("grpo", 3) else run)
     return compare(plan, runs)
 
 

@@ -11,8 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gd2po.data.toolcalls.task import POLICY_PATH, ToolCallExample, load_toolcalls, toolcall_examples
-from gd2po.evaluation.toolcalls import exact_call
-from gd2po.rewards import parse_tool_calls, think_length, tool_call_format
+from gd2po.rewards import exact_calls, parse_tool_calls, think_length, tool_call_format
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<response>", "</response>")
@@ -130,7 +129,7 @@ def test_prompts_and_answers_are_short(policy: SimpleNamespace) -> None:
 def test_the_policy_starts_with_room_to_learn(policy: SimpleNamespace) -> None:
     rows = load_toolcalls("test", HELD_OUT)
     completions = completions_of(policy, rows["prompt"][:], do_sample=False)
-    exact = sum(map(exact_call, completions, rows["answer"])) / HELD_OUT
+    exact = sum(exact_calls(completions, rows["answer"][:])) / HELD_OUT
     layout = sum(score or 0.0 for score in tool_call_format(completions, rows["answer"][:])) / HELD_OUT
     assert 0.33 < exact < 0.67
     assert 0.73 < layout < 0.97
@@ -159,7 +158,7 @@ def test_plain_teachers_are_always_exact(scripts: SimpleNamespace, examples: lis
     rng = random.Random(0)
     texts = [scripts.demonstrations.plain_demonstration(example, rng) for example in examples]
     answers = [example.answer for example in examples]
-    assert all(map(exact_call, texts, answers))
+    assert set(exact_calls(texts, answers)) == {1.0}
     assert set(tool_call_format(texts, answers)) == {1.0}
 
 
@@ -179,13 +178,13 @@ def test_teachers_keep_their_habits_at_the_rate_of_the_script(scripts: SimpleNam
 
 def test_longer_thoughts_slip_more_often(scripts: SimpleNamespace, examples: list) -> None:
     rng = random.Random(0)
-    right: dict[bool, list[bool]] = {True: [], False: []}
+    right: dict[bool, list[float | None]] = {True: [], False: []}
     for example in examples:
         if example.kind == "one_call" and example.calls[0].tool.name in WITHOUT_HABITS:
             for _ in range(20):
                 text = scripts.demonstrations.demonstration(example, rng)
                 sentences = text.split("<tool_call>")[0].count(". ")
-                right[sentences > 2].append(exact_call(text, example.answer))
+                right[sentences > 2] += exact_calls([text], [example.answer])
     short, long = (sum(right[key]) / len(right[key]) for key in (False, True))
     assert long < short - 0.02
 

@@ -36,7 +36,7 @@ def test_the_built_in_task_gives_scores_outputs_and_a_file_and_prints_nothing(
     assert capsys.readouterr().out == ""
     assert (evaluation.benchmark, evaluation.num_prompts, len(evaluation.outputs)) == ("toolcalls", 8, 8)
     exact = sum(output["exact"] for output in evaluation.outputs.values())
-    assert evaluation.scores["exact_call_accuracy"] == pytest.approx(exact / 8)
+    assert evaluation.scores["exact_calls"] == pytest.approx(exact / 8)
     assert evaluation.policy == replace(POLICY, max_completion_length=128)
     assert evaluation.path == tmp_path / "scores.json"
     assert json.loads(evaluation.path.read_text())["scores"] == evaluation.scores
@@ -48,7 +48,7 @@ def test_reference_answers_are_exactly_right_and_nothing_is_written_unasked(
     monkeypatch.chdir(tmp_path)
     write_answers(tmp_path / "outputs.jsonl", 6)
     evaluation = evaluate_toolcalls(outputs="outputs.jsonl", eval_prompts=9)
-    assert evaluation.scores["exact_call_accuracy"] == 1.0
+    assert evaluation.scores["exact_calls"] == 1.0
     assert (evaluation.num_prompts, len(evaluation.outputs)) == (9, 6)
     assert (evaluation.policy, evaluation.path) == (None, None)
     assert [path.name for path in tmp_path.iterdir()] == ["outputs.jsonl"]

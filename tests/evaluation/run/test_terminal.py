@@ -41,10 +41,10 @@ def test_levels_in_lines_and_scores_in_columns() -> None:
 
 
 def test_scores_of_the_built_in_task_in_lines() -> None:
-    scores = {"num_outputs": 4, "target_words": 32, "exact_call_accuracy": 0.25, "brevity": 0.5}
+    scores = {"num_outputs": 4, "target_words": 32, "exact_calls": 0.25, "brevity": 0.5}
     text = printed(print_toolcalls, evaluation(scores, policy=PolicyChoice("m", temperature=0.5)))
     assert text.startswith("toolcalls, 4 held-out prompts, temperature 0.5\n")
-    assert cells(text) == [["", "mean"], ["exact_call_accuracy", "0.2500"], ["brevity", "0.5000"]]
+    assert cells(text) == [["", "mean"], ["exact_calls", "0.2500"], ["brevity", "0.5000"]]
     assert printed(print_toolcalls, evaluation(scores, outputs=1)).startswith("toolcalls, 1 held-out prompt, ")
 
 
@@ -56,7 +56,7 @@ def test_rewards_in_columns_of_their_own_and_their_sum() -> None:
 
 
 def test_what_is_missing_and_where_it_is_saved_are_said_only_where_they_are_so() -> None:
-    scores = {"exact_call_accuracy": 1.0}
+    scores = {"exact_calls": 1.0}
     text = printed(print_toolcalls, evaluation(scores, outputs=3, policy=None, path=Path("there/scores.json")))
     assert "outputs made elsewhere" in text
     assert "Excluded, without an output in the file: 1 of 4 prompts." in text

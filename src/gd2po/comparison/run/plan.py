@@ -22,10 +22,10 @@ EQUAL = frozenset({
     "seed", "data_seed", "full_determinism", "output_dir", "resume_from_checkpoint", "config", "model_name_or_path",
     "model_revision", "gguf_file", "dtype", "dataset_name", "dataset_config", "dataset_train_split",
     "dataset_test_split", "dataset_size", "shuffle_dataset", "reward_funcs", "reward_kwargs",
-    "reward_model_name_or_path", "eval_prompts", "eval_every", "eval_dataset_name", "max_steps", "num_train_epochs",
-    "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation",
-    "generation_batch_size", "num_iterations", "max_completion_length", "log_rollouts", "logging_steps",
-    "logging_strategy", "html_report",
+    "reward_model_name_or_path", "eval_prompts", "eval_every", "eval_dataset_name", "eval_funcs", "eval_kwargs",
+    "max_steps", "num_train_epochs", "num_generations", "per_device_train_batch_size", "gradient_accumulation_steps",
+    "steps_per_generation", "generation_batch_size", "num_iterations", "max_completion_length", "log_rollouts",
+    "logging_steps", "logging_strategy", "html_report",
 })  # fmt: skip
 """What makes a comparison fair, or its numbers readable: no method may set it."""
 

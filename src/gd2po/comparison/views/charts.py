@@ -8,7 +8,6 @@ from typing import Any
 import plotly.graph_objects as go
 
 from gd2po.comparison.model import Comparison, CurvePoint
-from gd2po.comparison.results import EXACT_CALLS
 from gd2po.comparison.views.wording import score_with_interval
 from gd2po.report.charts import base_layout, plain_text, reward_colour, short
 
@@ -17,6 +16,7 @@ def all_charts(comparison: Comparison) -> dict[str, Any]:
     """The figures of the page by the id of the element that they go into: one for each score."""
     charts = {}
     for index, metric in enumerate(comparison.metrics):
+        share = metric in comparison.shares
         figure = go.Figure(layout=base_layout(height=320))
         # Bands first, so that they lie below all lines.
         for colour, method in enumerate(comparison.methods):
@@ -30,13 +30,13 @@ def all_charts(comparison: Comparison) -> dict[str, Any]:
                 y=[short(point.score.value) for point in points],
                 mode="lines",
                 line={"width": 2.5 if method.name == comparison.baseline else 2},
-                customdata=[score_with_interval(metric, point.score) for point in points],
+                customdata=[score_with_interval(point.score, share) for point in points],
                 hovertemplate=f"{plain_text(method.name)}: %{{customdata}}<extra></extra>",
                 meta={"colour": reward_colour(colour)},
             )
         figure.update_layout(hovermode="x unified")
         figure.update_xaxes(showgrid=False, nticks=6, title_text="step")
-        figure.update_yaxes(nticks=6, tickformat=".0%" if metric == EXACT_CALLS else None)
+        figure.update_yaxes(nticks=6, tickformat=".0%" if share else None)
         charts[f"curve-{index}"] = figure
     return {name: json.loads(figure.to_json()) for name, figure in charts.items()}
 

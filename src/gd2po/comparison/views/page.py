@@ -50,9 +50,9 @@ def render_html(comparison: Comparison) -> str:
         "width": _width,
         "overrides": overrides_text,
         "reached": reached,
-        "score": _swapped(score),
-        "scored": _swapped(score_with_interval),
-        "differing": _swapped(difference_with_interval),
+        "score": _by_metric(score, comparison),
+        "scored": _by_metric(score_with_interval, comparison),
+        "differing": _by_metric(difference_with_interval, comparison),
         "tone": _tone,
     }
     return render_page("gd2po.comparison.views", "compare.html.j2", all_charts(comparison), context, filters)
@@ -80,9 +80,9 @@ def _pairs(comparison: Comparison) -> dict[str, float]:
     return next((method.correlation for method in ordered if method.correlation), {})
 
 
-def _swapped(function: Callable[[str, Any], str]) -> Callable[[Any, str], str]:
-    """The function with what a template pipes into it first, and the metric second."""
-    return lambda value, metric: function(metric, value)
+def _by_metric(function: Callable[[Any, bool], str], comparison: Comparison) -> Callable[[Any, str], str]:
+    """The function as a filter that is told the metric, from which it follows whether the number is a share."""
+    return lambda value, metric: function(value, metric in comparison.shares)
 
 
 def _tone(method: MethodNumbers, metric: str) -> str:

@@ -57,7 +57,9 @@ def _scores(comparison: Comparison) -> Table:
     table = _table(f"After {comparison.steps} steps, 95% intervals over seeds", ["seeds", *comparison.metrics])
     for method in comparison.methods:
         seeds = f"{len(method.seeds)} ({len(method.failed)} failed)" if method.failed else str(len(method.seeds))
-        cells = [score_with_interval(metric, method.final.get(metric)) for metric in comparison.metrics]
+        cells = [
+            score_with_interval(method.final.get(metric), metric in comparison.shares) for metric in comparison.metrics
+        ]
         _add(table, comparison, method, [seeds, *cells])
     return table
 
@@ -71,14 +73,14 @@ def _differences(comparison: Comparison) -> Table:
         for metric in comparison.metrics:
             estimate = method.difference.get(metric)
             mark = " *" if estimate is not None and estimate.beyond_noise else ""
-            cells.append(f"{difference_with_interval(metric, estimate)}{mark}")
+            cells.append(f"{difference_with_interval(estimate, metric in comparison.shares)}{mark}")
         _add(table, comparison, method, cells)
     return table
 
 
 def _targets(comparison: Comparison) -> Table:
     columns = [
-        metric if target is None else f"{metric} ≥ {score(metric, target)}"
+        metric if target is None else f"{metric} ≥ {score(target, metric in comparison.shares)}"
         for metric, target in ((metric, comparison.targets[metric]) for metric in comparison.metrics)
     ]
     table = _table("Steps to a target, median of the runs", columns)

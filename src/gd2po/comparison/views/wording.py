@@ -3,63 +3,62 @@
 from __future__ import annotations
 
 from gd2po.comparison.model import Reached
-from gd2po.comparison.results import EXACT_CALLS
 from gd2po.comparison.statistics import Estimate
 from gd2po.report.wording import UNDEFINED, number
 
 
-def score(metric: str, value: float | None) -> str:
+def score(value: float | None, share: bool = False) -> str:
     """A score: shares in percent, rewards in their own unit.
 
     Example:
-        >>> score("exact calls", 0.7094), score("brevity", 0.12345), score("brevity", None)
+        >>> score(0.7094, share=True), score(0.12345), score(None)
         ('70.9%', '0.123', '–')
     """
     if value is None:
         return UNDEFINED
-    return f"{100 * value:.1f}%" if metric == EXACT_CALLS else number(value)
+    return f"{100 * value:.1f}%" if share else number(value)
 
 
-def difference(metric: str, value: float | None) -> str:
+def difference(value: float | None, share: bool = False) -> str:
     """A difference with its sign; of shares, in points of a hundred.
 
     Example:
-        >>> difference("exact calls", 0.0141), difference("brevity", -0.00234), difference("brevity", 0.0)
+        >>> difference(0.0141, share=True), difference(-0.00234), difference(0.0)
         ('+1.4', '−0.0023', '0')
     """
     if value is None:
         return UNDEFINED
-    text = f"{100 * value:+.1f}" if metric == EXACT_CALLS else f"{value:+.2g}"
+    text = f"{100 * value:+.1f}" if share else f"{value:+.2g}"
     return "0" if float(text) == 0 else text.replace("-", "−", 1)
 
 
-def score_with_interval(metric: str, estimate: Estimate | None) -> str:
+def score_with_interval(estimate: Estimate | None, share: bool = False) -> str:
     """A mean and its interval.
 
     Example:
-        >>> score_with_interval("brevity", Estimate(0.5, 0.4, 0.6, 5)), score_with_interval("brevity", None)
+        >>> score_with_interval(Estimate(0.5, 0.4, 0.6, 5)), score_with_interval(None)
         ('0.5 [0.4, 0.6]', '–')
     """
     if estimate is None:
         return UNDEFINED
     if estimate.low is None or estimate.high is None:
-        return score(metric, estimate.value)
-    return f"{score(metric, estimate.value)} [{score(metric, estimate.low)}, {score(metric, estimate.high)}]"
+        return score(estimate.value, share)
+    return f"{score(estimate.value, share)} [{score(estimate.low, share)}, {score(estimate.high, share)}]"
 
 
-def difference_with_interval(metric: str, estimate: Estimate | None) -> str:
+def difference_with_interval(estimate: Estimate | None, share: bool = False) -> str:
     """A mean difference and its interval.
 
     Example:
-        >>> difference_with_interval("exact calls", Estimate(0.014, -0.002, 0.03, 5))
+        >>> difference_with_interval(Estimate(0.014, -0.002, 0.03, 5), share=True)
         '+1.4 [−0.2, +3.0]'
     """
     if estimate is None:
         return UNDEFINED
     if estimate.low is None or estimate.high is None:
-        return difference(metric, estimate.value)
-    low, high = difference(metric, estimate.low), difference(metric, estimate.high)
-    return f"{difference(metric, estimate.value)} [{low}, {high}]"
+        return difference(estimate.value, share)
+    low, high = difference(estimate.low, share), difference(estimate.high, share)
+    return f"{difference(estimate.value, share)} [{low}, {high}]"
 
 
 def reached(value: Reached | None) -> str:

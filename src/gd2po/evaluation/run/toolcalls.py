@@ -13,8 +13,7 @@ from gd2po.evaluation.held_out import score_held_out
 from gd2po.evaluation.run.outputs import Task, collect, require_one_source
 from gd2po.evaluation.run.policy import PolicyChoice
 from gd2po.evaluation.run.result import Evaluation, finish
-from gd2po.evaluation.toolcalls import exact_call
-from gd2po.rewards import configure, think_length, tool_call_correctness, tool_call_format
+from gd2po.rewards import configure, exact_calls, think_length, tool_call_correctness, tool_call_format
 
 
 def evaluate_toolcalls(
@@ -40,7 +39,7 @@ def evaluate_toolcalls(
         console: shows the progress; None shows none.
 
     Returns:
-        Scores by name: `num_outputs`, `target_words`, `exact_call_accuracy` in [0, 1], and the mean of each reward.
+        Scores by name: `num_outputs`, `target_words`, `exact_calls` in [0, 1], and the mean of each reward.
 
     Raises:
         ConfigError: neither or both of `policy` and `outputs` are given, the model cannot be loaded, or the folder
@@ -55,19 +54,18 @@ def evaluate_toolcalls(
     keys = [str(row) for row in range(len(dataset))]
 
     def record(row: int, text: str) -> Mapping[str, Any]:
-        return {"index": row, "raw_output": text, "exact": exact_call(text, dataset[row]["answer"])}
+        return {"index": row, "raw_output": text, "exact": exact_calls([text], [dataset[row]["answer"]]) == [1.0]}
 
     task = Task("toolcalls", [row["prompt"] for row in dataset], keys, record)
     answers = collect(task, policy, outputs, output_dir, console or Console(quiet=True))
     scored = [row for row, key in enumerate(keys) if key in answers.records]
     texts = [str(answers.records[keys[row]]["raw_output"]) for row in scored]
     rewards: list[Any] = [tool_call_correctness, tool_call_format, configure(think_length, target_words=target_words)]
-    held_out = score_held_out([dataset[row] for row in scored], texts, rewards, tool_calls=True)
-    assert held_out.exact_call_accuracy is not None
+    held_out = score_held_out([dataset[row] for row in scored], texts, rewards, [exact_calls])
     scores = {
         "num_outputs": held_out.num_prompts,
         "target_words": target_words,
-        "exact_call_accuracy": held_out.exact_call_accuracy,
+        **held_out.metrics,
         **held_out.rewards,
     }
     return finish(answers, scores, answers.records)

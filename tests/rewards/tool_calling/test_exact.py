@@ -8,13 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gd2po.data.toolcalls.task import rlla_answer, toolcall_examples
-from gd2po.evaluation.toolcalls import exact_call
-from gd2po.rewards import tool_call_correctness
+from gd2po.rewards import exact_calls, tool_call_correctness
 
 WEATHER = {"name": "get_weather", "parameters": {"city": "Rome", "day": "2026-05-03"}}
 TABLE = {"name": "book_table", "parameters": {"people": 7, "outdoor": True}}
 TWO_CALLS = rlla_answer("Two things.", [WEATHER, TABLE])
 NO_CALL = rlla_answer("Small talk.", [], "Hello!")
+
+
+def exact_call(completion: str, answer: str) -> bool:
+    (score,) = exact_calls([completion], [answer])
+    assert score in (0.0, 1.0)
+    return score == 1.0
+
+
+def test_a_batch_gets_a_score_each_and_none_without_a_reference() -> None:
+    messages = [{"role": "assistant", "content": TWO_CALLS}]
+    assert exact_calls([messages, NO_CALL, "x"], [TWO_CALLS, TWO_CALLS, None], prompts=["?"] * 3) == [1.0, 0.0, None]
 
 
 def test_every_reference_answer_is_exact_for_itself() -> None:
