@@ -51,6 +51,8 @@ def test_the_page_shows_every_method_and_what_is_beyond_noise(comparison: Compar
     assert any(tone == "good" and text.startswith("+4") for tone, text in coloured)
     assert any(tone == "act" and text.startswith("−") for tone, text in coloured)
     assert "1 failed" in page
+    assert re.search(r'data-label="verified">74\.\d% \[', page)
+    assert re.search(r'data-label="format">0\.97 ', page)
 
 
 def test_markup_in_names_and_errors_is_escaped(comparison: Comparison) -> None:
@@ -66,6 +68,8 @@ def test_the_terminal_view_marks_what_is_beyond_noise(comparison: Comparison) ->
     differences = text.split("Difference to gdpo")[1].split("Steps to a target")[0]
     row = next(line for line in differences.splitlines() if line.strip().startswith("gd2po-hard"))
     assert row.count("*") == 1
+    assert re.match(r"\s*gd2po-hard +\+[3-5]\.\d \[", row)  # in points, as the score is a share
+    assert re.search(r"verified ≥ \d\d\.\d%", text)
     assert "4 (1 failed)" in text
     assert all(line == line.rstrip() for line in text.splitlines())
 
