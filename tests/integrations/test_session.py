@@ -33,10 +33,20 @@ def test_the_metrics_of_every_method_are_the_rows_of_metrics_and_the_threshold(m
 def test_advice_looks_back_over_the_batches_of_the_session_and_is_said_once() -> None:
     run = session()
     metrics = run.metrics(REWARDS, GROUP_IDS, run.advantages(REWARDS, GROUP_IDS, TOKENS))
-    said = [run.advice(metrics, REWARDS, TOKENS) for _ in range(2 * WINDOW)]
+    said = [run.advice(metrics, REWARDS, GROUP_IDS, TOKENS) for _ in range(2 * WINDOW)]
     assert not any(said[: WINDOW - 1])
     assert any("'polite' was the same for all rollouts" in text for text in said[WINDOW - 1])
     assert not any(said[WINDOW:])
+
+
+def test_what_a_method_warns_of_is_said_once() -> None:
+    run = session(method="dvao")
+    metrics = run.metrics(REWARDS, GROUP_IDS, run.advantages(REWARDS, GROUP_IDS, TOKENS))
+    (of_small_groups,) = run.advice(metrics, REWARDS, GROUP_IDS, TOKENS)
+    assert "groups of 4 rollouts" in of_small_groups
+    (warning,) = run.advice(metrics, 3 * REWARDS, GROUP_IDS, TOKENS)
+    assert "[0, 1]" in warning
+    assert run.advice(metrics, 3 * REWARDS, GROUP_IDS, TOKENS) == []
 
 
 def test_a_session_without_a_folder_logs_nothing_and_with_one_what_a_diagnosis_reads(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from gd2po.core import AdvantageResult, Setting, diagnose_batch
 from gd2po.core.batch import Weights
 from gd2po.core.metrics import PREFIX, batch_metrics
 from gd2po.diagnosis.verdict.advice import Advisor
+from gd2po.diagnosis.verdict.limits import WINDOW
 from gd2po.logs.rollout_log import RolloutLog
 from gd2po.runs.settings import describe_run
 
@@ -35,6 +36,8 @@ class Session:
     log_folder: str | Path | None = None
     _advisor: Advisor = field(init=False, repr=False)
     _log: RolloutLog | None = field(init=False, repr=False, default=None)
+    _batches: int = field(init=False, repr=False, default=0)
+    _warned: set[str] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
         options = self.setting.resolved
@@ -60,17 +63,31 @@ class Session:
         metrics = batch_metrics(diagnostics, self.reward_names)
         return metrics | {f"{PREFIX}/snr_threshold": result.snr_threshold}
 
-    def advice(self, metrics: dict[str, float], rewards: Tensor, token_counts: Tensor) -> list[str]:
+    def advice(self, metrics: dict[str, float], rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> list[str]:
         """What there is to say of the batches so far, each sentence once in a run.
 
         Args:
             metrics: of the batch.
             rewards: (N, K)
+            group_ids: (N,)
             token_counts: (N,) completion tokens.
         """
         counts = token_counts.to(torch.float32)
         variation = float(counts.std(correction=0) / counts.mean().clamp(min=1))
-        return [f"{text} (Said once.)" for text in self._advisor.observe(metrics, length_variation=variation)]
+        found = [*self._warnings(rewards, group_ids), *self._advisor.observe(metrics, length_variation=variation)]
+        return [f"{text} (Said once.)" for text in found]
+
+    def _warnings(self, rewards: Tensor, group_ids: Tensor) -> list[str]:
+        """What the method warns of and has not been said; after the first batches it has seen what the rewards are."""
+        if self._batches >= WINDOW:
+            return []
+        self._batches += 1
+        found = self.setting.warnings(
+            rewards, group_ids, reward_weights=self.reward_weights, reward_names=self.reward_names
+        )
+        new = [text for text in found if text not in self._warned]
+        self._warned.update(new)
+        return new
 
     def log(
         self,

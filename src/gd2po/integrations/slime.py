@@ -88,7 +88,7 @@ def log_rollout(
         logger.info(f"rollout {rollout_id}: {metrics}")
     else:
         rollout_extra_metrics.update(metrics)
-    for advice in session.advice(metrics, batch.rewards, batch.token_counts):
+    for advice in session.advice(metrics, batch.rewards, batch.group_ids, batch.token_counts):
         logger.warning(advice)
     if session.log_folder is not None:
         parts = [[samples[row] for row in rows] for rows in batch.samples_of_rollouts]

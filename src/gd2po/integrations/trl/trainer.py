@@ -140,7 +140,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         table.extend(result.advantages.tolist())
 
         if mode == "train":
-            for advice in self._session.advice(metrics, rewards, token_counts):
+            for advice in self._session.advice(metrics, rewards, group_ids, token_counts):
                 logger.warning(advice)
             self._session.log(
                 self.state.global_step + 1,

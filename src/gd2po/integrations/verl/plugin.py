@@ -62,7 +62,7 @@ class HandedBatch:
         """Make the metrics of the batch, say what there is to say, and log the rollouts."""
         rewards, session = self.rollouts.rewards, self.session
         self.metrics.update(session.metrics(rewards, group_ids, result) | reward_means(rewards, session.reward_names))
-        for advice in session.advice(self.metrics, rewards, token_counts):
+        for advice in session.advice(self.metrics, rewards, group_ids, token_counts):
             logger.warning(advice)
         if session.log_folder is not None:
             tokenizer = self.trainer.tokenizer
