@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Batch, batches
 
-from gd2po import Setting, gdpo_advantages, rvpo_advantages
+from gd2po import Setting, core, gdpo_advantages, rvpo_advantages
 
 GROUP_IDS = torch.arange(2).repeat_interleave(6)
 REWARDS = torch.randn(12, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -34,6 +34,13 @@ def test_a_small_kappa_is_the_mean(kappa: float) -> None:
 @pytest.mark.parametrize("kappa", [1e4, 1e300, 1.79e308])
 def test_a_large_kappa_is_the_minimum(kappa: float) -> None:
     torch.testing.assert_close(soft_minima(kappa=kappa), z_scores().amin(1), rtol=1e-3, atol=1e-3)
+
+
+def test_a_kappa_beyond_float32_is_the_minimum_where_that_is_computed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = z_scores().amin(1)
+    for module in (core.batch, core.checks, core.groups):
+        monkeypatch.setattr(module, "compute_dtype", lambda device: torch.float32)
+    torch.testing.assert_close(soft_minima(kappa=1e300), expected, rtol=1e-3, atol=1e-3)
 
 
 @given(kappa=st.floats(1e-9, 1e-3))
