@@ -19,8 +19,8 @@ READY_VERL := $(VENV_VERL)/.ready
 # Each test process has a core to itself; threads of torch would only wait for each other.
 JOBS ?= 2
 PARALLEL := OMP_NUM_THREADS=1
-FAST := tests/core tests/worlds tests/report tests/rewards/tool_calling tests/comparison/test_statistics.py \
-  src/gd2po/core src/gd2po/worlds src/gd2po/report
+FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test_statistics.py \
+  src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
 .PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean
@@ -43,7 +43,7 @@ test: $(READY_DEV)
 	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 test-fast: $(READY_DEV)
-	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow" $(FAST)
+	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile --hypothesis-profile fast -m "not slow" $(FAST)
 
 test-slow: $(READY_DEV)
 	$(BIN)/pytest -m slow

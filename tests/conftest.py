@@ -15,6 +15,7 @@ pytest_plugins = ["log_fixtures"]
 
 # The same examples on every machine and every run; no deadline, since the machines of a CI are shared.
 settings.register_profile("gd2po", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("fast", settings.get_profile("gd2po"), max_examples=10)  # of make test-fast
 settings.load_profile("gd2po")
 
 # Batches in tests are small: threads would cost more than they do.
