@@ -76,3 +76,8 @@ def test_settings_are_equal_where_their_sections_are() -> None:
 
 def test_groups_are_numbered_in_order_of_appearance() -> None:
     assert number_groups(["b", "a", "b", ("c", 1)]).tolist() == [0, 1, 0, 2]
+
+
+def test_bounds_that_leave_out_0_and_1_are_accepted() -> None:
+    bounds = [[2.0, 5.0], [-9.0, -3.0]]
+    assert settings(method="sa_mrpo", reward_bounds=bounds).setting.options["reward_bounds"] == bounds

@@ -65,7 +65,7 @@ class HostSettings:
         try:
             setting = Setting.of(values, where)
             # The core checks weights and options; two rollouts are enough to hear about them before the run.
-            two = torch.tensor([[0.0], [1.0]]).expand(2, len(keys))
+            two = torch.full((2, len(keys)), torch.nan)  # of which no score can lie outside a bound
             setting.advantages(two, torch.tensor([0, 0]), reward_weights=weights, token_counts=torch.tensor([1, 1]))
         except (GD2POError, TypeError) as error:
             prefix = "" if str(error).startswith(f"`{where}`") else f"`{where}`: "
