@@ -234,7 +234,7 @@ class RewardBatch:
     def keep_ratio(self, keep: Tensor) -> Tensor:
         """Lanes without rewards: kept rollouts / rollouts to which a reward applies, per group."""
         kept = self.groups.total(keep.to(self.dtype))
-        ratio = self.groups.spread(kept / self.group_size.clamp(min=1))
+        ratio = self.groups.spread(kept / self.group_size.clamp_min(1))
         return ratio.expand_as(keep).contiguous()  # callers may write into results, so no element stands for several
 
     def filtered_result(

@@ -160,7 +160,7 @@ class Deviations:
         # In place wherever possible: memory fresh from the system costs several times the arithmetic.
         largest = groups.largest(lanes).to(dtype).clamp_min_(torch.finfo(dtype).tiny)
         scaled = lanes / groups.spread(largest)
-        scaled -= groups.spread(groups.total(scaled) / count.clamp(min=1))
+        scaled -= groups.spread(groups.total(scaled) / count.clamp_min(1))
         if applies is not None:
             scaled *= applies
         torch.hardshrink(scaled, rounding_eps, out=scaled)
@@ -173,7 +173,7 @@ class Deviations:
 
     def std(self, *, population: bool = False) -> Tensor:
         """One value per slot, in units of `largest`: the standard deviation, unbiased unless of the population."""
-        return (self.squares / (self.count if population else self.count - 1).clamp(min=1)).sqrt_()
+        return (self.squares / (self.count if population else self.count - 1).clamp_min(1)).sqrt_()
 
     def times(self, factor: Tensor, *, in_place: bool = False) -> Tensor:
         """Lanes: `scaled` times one value per slot. In place is faster, and the deviations are gone."""

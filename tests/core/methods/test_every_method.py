@@ -14,14 +14,14 @@ from method_oracles import ORACLES, Input, expected_of, reward_varies_mask, sign
 from strategies import DTYPES, Batch, batch_for, batches, method_cases, method_options, random_batch
 from torch import Tensor
 
-from gd2po import METHODS, AdvantageResult, advantages, core, gdpo_advantages
+from gd2po import METHODS, AdvantageResult, Setting, advantages, core, gdpo_advantages
 from gd2po import reward_varies_mask as reward_varies_mask_of_core
 from gd2po.core.groups import Groups, _dense_index
 from gd2po.core.tolerances import SIGNAL_TOLERANCE, SIGNAL_TOLERANCE_32
 
 NAMES = list(METHODS)
 SUM_FIRST = ["grpo", "dr_grpo", "rloo", "reinforce_plus_plus_baseline"]  # saw too, in one of its modes
-OVER_THE_BATCH = ["dara", "saw", "sa_mrpo", "gd2po"]  # gd2po with some of its options
+OVER_THE_BATCH = ["gdpo_corr", "dara", "saw", "sa_mrpo"]  # gd2po too, with some of its options
 UNIT_FREE = ["gdpo", "gd2po", "mo_grpo", "gdpo_corr", "dara", "saw", "sa_mrpo", "rvpo"]
 FIELDS = (
     "advantages", "unwhitened", "reward_advantages", "components", "multipliers", "signal_mask", "present_mask",
@@ -138,17 +138,27 @@ def test_the_names_of_the_groups_do_not_matter(case: Case, data: st.DataObject) 
     assert_same(name, actual, result_of(name, batch, options))
 
 
-@settings(max_examples=80)
-@given(case=method_cases([name for name in NAMES if name not in OVER_THE_BATCH]))
-def test_without_whitening_the_groups_are_independent(case: Case) -> None:
+@settings(max_examples=100)
+@given(case=method_cases(NAMES))
+def test_without_whitening_a_setting_inside_groups_has_independent_groups(case: Case) -> None:
     name, batch, options = case
     options["whitening"] = "none"
+    assume(Setting.of({"method": name, **options}, "here").inside_groups)
     rows = batch.group_ids == batch.group_ids[0]
     alone = Batch(batch.rewards[rows], batch.group_ids[rows], batch.token_counts[rows], batch.weights)
     expected = result_of(name, batch, options)
     torch.testing.assert_close(
         result_of(name, alone, options).advantages, expected.advantages[rows], rtol=1e-8, atol=1e-8
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"conflict_pairs": "correlated"}, {"snr_threshold": "auto"}])
+def test_which_methods_look_at_the_whole_batch(options: dict[str, Any]) -> None:
+    needs = {"reward_minima": [0.0, 0.0], "reward_bounds": [[0.0, 1.0], [0.0, 1.0]]}
+    for name, method in METHODS.items():
+        own = {need: needs[need] for need in method.needs} | (options if name == "gd2po" else {})
+        inside = Setting.of({"method": name, **own}, "here").inside_groups
+        assert inside == (name not in OVER_THE_BATCH and (name != "gd2po" or not options)), name
 
 
 @settings(max_examples=100)
