@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, did_you_mean
 
 _FOLDER = Path(__file__).parent
 
@@ -37,8 +36,7 @@ def recipe_path(name_or_path: str) -> Path:
     names = recipe_names()
     if name_or_path in names:
         return _FOLDER / f"{name_or_path}.yaml"
-    nearest = difflib.get_close_matches(name_or_path, names, n=1)
-    hint = f"Did you mean {nearest[0]!r}?" if nearest else f"The recipes are: {', '.join(names)}."
+    hint = did_you_mean(name_or_path, names, f"The recipes are: {', '.join(names)}.")
     raise ConfigError(f"`config` must be a recipe or a YAML file: there is no {name_or_path!r}. {hint}")
 
 

@@ -18,8 +18,6 @@ except ImportError as error:
 
 logger = get_logger(__name__)
 
-_LOG_FOLDERS = ("rollouts", "completions")
-
 
 class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
     """Writes report.html and report.json into the output folder every n steps and at the end of training.
@@ -81,9 +79,10 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero:
             return
         from gd2po.diagnosis import write_run_report
+        from gd2po.logs.dialects import log_folders
 
         folder = Path(args.output_dir)
-        if not any(any((folder / name).glob("*.parquet")) for name in _LOG_FOLDERS):
+        if not any(any((folder / name).glob("*.parquet")) for name in log_folders()):
             logger.warning(f"No diagnosis at step {state.global_step}: {folder} holds no logged rollouts yet.")
             return
         try:
