@@ -12,14 +12,14 @@ from gd2po.core.statistics import STATISTICS
 
 
 def metric_names(reward_names: Sequence[str]) -> set[str]:
-    """The rows of METRICS for these rewards, and the threshold as used."""
+    """The rows of METRICS for these rewards, and threshold and weights as used."""
     suffixes = {
         "batch": [""],
         "reward": [f"/{name}" for name in reward_names],
         "pair": [f"/{first}/{second}" for first, second in combinations(reward_names, 2)],
     }
     rows = {f"{PREFIX}/{row.name}{suffix}" for row in METRICS for suffix in suffixes[STATISTICS[row.statistic].per]}
-    return rows | {f"{PREFIX}/snr_threshold"}
+    return rows | {f"{PREFIX}/snr_threshold"} | {f"{PREFIX}/weight/{name}" for name in reward_names}
 
 
 def needed_options(method: str, num_rewards: int) -> dict[str, Any]:

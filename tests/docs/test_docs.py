@@ -16,6 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_the_table_of_fields_has_every_field_with_its_default() -> None:
     inherited = {field.name for field in dataclasses.fields(GRPOConfig)}
     defaults = {field.name: str(field.default) for field in dataclasses.fields(GD2POConfig)}
-    own = {name: default for name, default in defaults.items() if name not in inherited}
+    redefined = set(vars(GD2POConfig)["__annotations__"])
+    own = {name: default for name, default in defaults.items() if name not in inherited - redefined}
     table = dict(re.findall(r"^\| `(\w+)` \| `?([\w.-]+)`? \|", (DOCS / "trl.md").read_text(), re.MULTILINE))
     assert table == own

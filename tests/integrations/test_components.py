@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from host_metrics import needed_options
 
 from gd2po.core import METHODS
@@ -12,6 +13,8 @@ from gd2po.errors import ConfigError
 from gd2po.integrations.components import HostSettings, number_groups
 
 KEYS = ["correctness", "format"]
+RAMP = {"schedule": "linear", "start": 1.0, "end": -1.0, "steps": 10}
+BRIEF = {"reward": "format", "on": "correctness", "threshold": 1.0}
 OPTIONS = [
     (method.name, name)
     for method in METHODS.values()
@@ -28,8 +31,8 @@ def settings(**section: Any) -> HostSettings:
 def test_every_method_is_a_value_of_method(method: str) -> None:
     found = settings(method=method, reward_weights=[1, 0.5], **needed_options(method, 2))
     assert found.setting.method is METHODS[method]
-    assert found.reward_weights == (1.0, 0.5)
-    assert found.session().reward_weights == (1.0, 0.5)
+    assert found.reward_weights.at(1) == [1.0, 0.5]
+    assert found.session().weights_now == [1.0, 0.5]
 
 
 def test_without_a_method_it_is_gd2po() -> None:
@@ -55,7 +58,11 @@ def test_every_option_of_a_method_is_a_key_and_is_checked(method: str, name: str
         ({"method": "gdop"}, "got 'gdop'. Did you mean 'gdpo'?"),
         ({"method": "grpo", "snr_threshold": 0.5}, "`algorithm.gd2po` has no key 'snr_threshold'"),
         ({"reward_weights": [1]}, "`algorithm.gd2po`: `reward_weights`"),
-        ({"reward_weights": ["a", "b"]}, "`algorithm.gd2po`: `reward_weights`"),
+        ({"reward_weights": ["a", "b"]}, "`algorithm.gd2po.reward_weights[0]` must be a number"),
+        ({"reward_weights": [1, {**RAMP, "steps": 1}]}, "`algorithm.gd2po.reward_weights[1]`: `steps` must be"),
+        ({"reward_weights": [1, {**RAMP, "stop": 1}]}, "`algorithm.gd2po.reward_weights[1]` has no key 'stop'"),
+        ({"reward_conditions": [{**BRIEF, "on": "corectness"}]}, "got 'corectness'. Did you mean 'correctness'?"),
+        ({"reward_conditions": [{**BRIEF, "on": "format"}]}, "`algorithm.gd2po.reward_conditions[0]` must hold a"),
         ({"log_folder": 7}, "`algorithm.gd2po.log_folder` must be a folder: got 7"),
         ({"reward_keys": "correctness"}, "`algorithm.gd2po.reward_keys` must be a list of names: got 'correctness'"),
         ({"reward_keys": ["a", "a"]}, "`algorithm.gd2po.reward_keys` must be different from each other"),
@@ -68,10 +75,37 @@ def test_a_mistake_names_its_key_and_the_nearest_one(section: dict[str, Any], me
     assert message in str(caught.value)
 
 
+def test_weights_that_move_are_checked_at_their_extremes() -> None:
+    assert settings(reward_weights=[1, RAMP]).weights_move
+    with pytest.raises(ConfigError, match=r"`algorithm.gd2po`: `reward_weights`"):
+        settings(method="saw", reward_minima=[0.0, 0.0], reward_weights=[1, RAMP])
+    settings(method="saw", reward_minima=[0.0, 0.0], reward_weights=[1, {**RAMP, "end": 0.5}])
+
+
+def test_a_schedule_that_ends_before_the_run_is_refused_where_the_steps_are_known() -> None:
+    found = settings(reward_weights=[1, RAMP])
+    found.require_steps(None)
+    found.require_steps(10)
+    with pytest.raises(ConfigError, match=r"`algorithm.gd2po.reward_weights\[1\]` ends at step 10.* has 11 steps"):
+        found.require_steps(11)
+    settings().require_steps(11)
+
+
+def test_conditions_reach_the_session() -> None:
+    rewards = torch.tensor([[1.0, 0.9], [0.0, 0.8]])
+    session = settings(reward_conditions=[{**BRIEF, "otherwise": -1}]).session()
+    assert session.conditioned(rewards)[:, 1].tolist() == pytest.approx([0.9, -1.0])
+    assert settings(reward_conditions=[]).session().conditioned(rewards) is rewards
+
+
 def test_settings_are_equal_where_their_sections_are() -> None:
     assert settings(filtering="hard", log_folder="x") == settings(log_folder="x", filtering="hard")
     assert settings(filtering="hard") != settings(filtering="snr")
     assert settings(method="gdpo") != settings(method="grpo")
+    assert settings(reward_weights=[1, RAMP]) == settings(reward_weights=[1.0, dict(RAMP)])
+    assert settings(reward_weights=[1, RAMP]) != settings(reward_weights=[1, 1])
+    subset = {**BRIEF, "subset": True}
+    assert settings(reward_conditions=[subset]) == settings(reward_conditions=[dict(subset)])
 
 
 def test_groups_are_numbered_in_order_of_appearance() -> None:

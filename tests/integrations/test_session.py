@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from host_metrics import metric_names, needed_options
 
-from gd2po.core import METHODS, Setting
+from gd2po.core import METHODS, Setting, gdpo_advantages
 from gd2po.diagnosis import RewardLog
 from gd2po.diagnosis.verdict.advice import WINDOW
+from gd2po.errors import ConfigError
 from gd2po.integrations.session import Session
+from gd2po.runs.reward_conditions import RewardConditions
+from gd2po.runs.reward_weights import RewardWeights
 
 NAMES = ["correct", "short", "polite"]
 REWARDS = torch.tensor([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [1.0, 1.0, 0.5], [0.0, 0.0, 0.5]])
@@ -48,6 +52,66 @@ def test_what_a_method_warns_of_is_said_once() -> None:
     assert of_large_rewards
     assert all("[0, 1]" in text for text in of_large_rewards)
     assert run.advice(metrics, 3 * REWARDS, GROUP_IDS, TOKENS) == []
+
+
+RAMP = {"schedule": "linear", "start": 1.0, "end": 3.0, "steps": 3}
+
+
+def test_weights_that_move_are_those_of_the_step_everywhere(tmp_path: Path) -> None:
+    weights = RewardWeights.of([1.0, RAMP, lambda step: 10.0 * step])
+    run = Session(Setting.named("gdpo", "test"), NAMES, weights, tmp_path)
+    for step, now in ((1, [1.0, 1.0, 10.0]), (3, [1.0, 3.0, 30.0])):
+        assert run.start_step(step) == now
+        result = run.advantages(REWARDS, GROUP_IDS, TOKENS)
+        assert torch.equal(result.advantages, gdpo_advantages(REWARDS, GROUP_IDS, reward_weights=now).advantages)
+        metrics = run.metrics(REWARDS, GROUP_IDS, result)
+        assert [metrics[f"conflict/weight/{name}"] for name in NAMES] == now
+        run.log(
+            step,
+            rewards=REWARDS,
+            group_ids=GROUP_IDS,
+            result=result,
+            token_counts=TOKENS,
+            prompts=["?"] * 4,
+            completions=["!"] * 4,
+        )
+        table = pd.read_parquet(tmp_path / "rollouts" / f"step_{step:06d}.parquet")
+        assert table[[f"weight/{name}" for name in NAMES]].to_numpy().tolist() == [now] * 4
+
+
+def test_weights_that_move_need_the_step() -> None:
+    run = Session(Setting.named("gdpo", "test"), NAMES, RewardWeights.of([1.0, RAMP, 1.0]))
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="nobody has said which step this batch is for"):
+            run.advantages(REWARDS, GROUP_IDS, TOKENS)
+        run.start_step(2)
+        run.advantages(REWARDS, GROUP_IDS, TOKENS)
+        run.start_step(None)
+
+
+def test_conditions_hold_rewards_back_before_the_method_and_the_log_keeps_them_as_given(tmp_path: Path) -> None:
+    conditions = RewardConditions.of([{"reward": "short", "on": "correct", "threshold": 1.0}])
+    run = Session(Setting.named("gdpo", "test"), NAMES, log_folder=tmp_path, reward_conditions=conditions)
+    held_back = REWARDS.clone()
+    held_back[1, 1] = 0.0  # correct is 0 there
+    result = run.advantages(REWARDS, GROUP_IDS, TOKENS)
+    assert torch.equal(result.advantages, gdpo_advantages(held_back, GROUP_IDS).advantages)
+    assert run.metrics(REWARDS, GROUP_IDS, result)["conflict/rate"] == 0.25
+    run.log(
+        1, rewards=REWARDS, group_ids=GROUP_IDS, result=result, token_counts=TOKENS,
+        prompts=["?"] * 4, completions=["!"] * 4,
+    )  # fmt: skip
+    assert pd.read_parquet(tmp_path / "rollouts")["reward/short"].tolist() == REWARDS[:, 1].tolist()
+    assert RewardLog(tmp_path).run_settings["reward_conditions"] == conditions.plain()
+
+
+def test_conditions_that_praise_are_said_once() -> None:
+    conditions = RewardConditions.of([{"reward": "short", "on": "correct", "threshold": 1.0}])
+    run = Session(Setting.named("gdpo", "test"), NAMES, reward_conditions=conditions)
+    metrics = run.metrics(REWARDS - 1, GROUP_IDS, run.advantages(REWARDS - 1, GROUP_IDS, TOKENS))
+    (said,) = run.advice(metrics, REWARDS - 1, GROUP_IDS, TOKENS)
+    assert "failing the condition is praise" in said
+    assert run.advice(metrics, REWARDS - 1, GROUP_IDS, TOKENS) == []
 
 
 def test_a_session_without_a_folder_logs_nothing_and_with_one_what_a_diagnosis_reads(tmp_path: Path) -> None:

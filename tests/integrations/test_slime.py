@@ -99,6 +99,46 @@ def test_the_advantages_are_those_of_the_core(estimator: str) -> None:
     assert all(type(value) is float for value in [*raw, *advantages])
 
 
+def moving(**options: Any) -> dict[str, Any]:
+    ramp = {"schedule": "linear", "start": 0.0, "end": 2.0, "steps": 3}
+    return {"reward_keys": KEYS, "method": "gdpo", "reward_weights": [1.0, 1.0, ramp], **options}
+
+
+def test_weights_that_move_are_those_of_the_step_that_log_rollout_was_told() -> None:
+    args = arguments(custom_rollout_log_function_path="mine", gd2po=moving(), num_rollout=3)
+    rewards = torch.tensor(REWARDS, dtype=torch.float64)
+    for rollout_id, weight in ((0, 0.0), (1, 1.0), (2, 2.0)):
+        metrics: dict[str, Any] = {}
+        log_rollout(rollout_id, args, samples_of(), metrics, 1.0)
+        assert metrics["conflict/weight/length"] == weight
+        raw, found = post_process_rewards(args, samples_of())
+        expected = advantages(rewards, GROUP_IDS, method="gdpo", reward_weights=[1.0, 1.0, weight])
+        assert found == pytest.approx(expected.advantages.tolist(), abs=1e-12)
+        assert raw == pytest.approx([a + b + weight * c for a, b, c in REWARDS])
+    with pytest.raises(ConfigError, match="nobody has said which step this batch is for"):
+        post_process_rewards(args, samples_of())
+
+
+def test_weights_that_move_are_refused_where_slime_does_not_tell_the_step_or_runs_longer() -> None:
+    with pytest.raises(
+        ConfigError, match=r"`gd2po.reward_weights` that move .*set `--custom-rollout-log-function-path`"
+    ):
+        post_process_rewards(arguments(gd2po=moving()), samples_of())
+    args = arguments(custom_rollout_log_function_path="mine", gd2po=moving(), num_rollout=4)
+    with pytest.raises(ConfigError, match=r"`gd2po.reward_weights\[2\]` ends at step 3, and the run has 4 steps"):
+        log_rollout(0, args, samples_of(), {}, 1.0)
+
+
+def test_conditions_hold_rewards_back() -> None:
+    conditions = [{"reward": "length", "on": "correctness", "threshold": 0.5, "otherwise": -1.0}]
+    rewards = torch.tensor(REWARDS, dtype=torch.float64)
+    rewards[rewards[:, 0] < 0.5, 2] = -1.0
+    section = {"reward_keys": KEYS, "method": "gdpo", "reward_conditions": conditions}
+    raw, found = post_process_rewards(arguments(gd2po=section), samples_of())
+    assert found == pytest.approx(advantages(rewards, GROUP_IDS, method="gdpo").advantages.tolist(), abs=1e-12)
+    assert raw == pytest.approx([sum(scores) for scores in REWARDS])
+
+
 def test_the_raw_reward_is_the_component_that_slime_is_told_to_look_at() -> None:
     raw, _ = post_process_rewards(arguments(reward_key="score"), samples_of())
     assert raw == [10.0 + row for row in range(8)]

@@ -12,6 +12,7 @@ import yaml
 
 from gd2po.core import Setting
 from gd2po.core.setting import all_labels
+from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.settings import LOG, RunSettings, describe_run
 
 NAMES = ["correct", "brief"]
@@ -149,6 +150,34 @@ def test_numbers_per_reward_go_with_the_rewards_of_the_run() -> None:
     assert found.setting is None
     assert "`reward_minima` has a number for every reward of the run" in found.notes[0]
     assert "needs `reward_minima`" in RunSettings.find({**run, "options": {}}, None, NAMES).notes[0]
+
+
+def test_weights_that_move_are_told_apart_from_weights_that_make_no_sense(tmp_path: Path) -> None:
+    for moving in (
+        {"schedule": "linear", "start": 0, "end": 1, "steps": 9},
+        {"schedule": "of a newer version"},
+        "os.nice",
+    ):
+        for found in (
+            RunSettings.find({**RUN, "reward_weights": [1.0, moving]}, None, NAMES),
+            from_config(tmp_path, {"advantage_estimator": "gdpo", "reward_weights": [1.0, moving]}),
+        ):
+            assert (found.reward_weights, found.weights_move, found.notes) == (None, True, ())
+    assert from_config(tmp_path, {"reward_weights": ["2", "0.5"]}).reward_weights == [2.0, 0.5]
+    assert not RunSettings.find(RUN, None, NAMES).weights_move
+
+
+def test_conditions_are_read_back_and_those_that_make_no_sense_are_a_note(tmp_path: Path) -> None:
+    conditions = RewardConditions.of([{"reward": "brief", "on": "correct", "threshold": 1.0}])
+    run = describe_run(Setting.named("gdpo", "tests"), NAMES, None, conditions)
+    assert RunSettings.find(json.loads(json.dumps(run)), None, NAMES).reward_conditions == conditions
+    config = {"advantage_estimator": "gdpo", "reward_conditions": json.dumps(conditions.plain())}
+    assert from_config(tmp_path, config).reward_conditions == conditions
+    assert RunSettings.find(RUN, None, NAMES).reward_conditions is None
+    for names, given in ((["correct"], conditions.plain()), (NAMES, "all"), (NAMES, [{"reward": "brief"}])):
+        found = RunSettings.find({**run, "reward_conditions": given}, None, names)
+        assert found.reward_conditions is None
+        assert any("every reward is taken as its function gave it" in note for note in found.notes)
 
 
 def test_weights_follow_their_names() -> None:

@@ -18,6 +18,7 @@ from gd2po.core.methods.rvpo import rvpo_advantages
 from gd2po.core.methods.sa_mrpo import sa_mrpo_advantages
 from gd2po.core.methods.saw import saw_advantages
 from gd2po.core.result import AdvantageResult
+from gd2po.core.schedules import ConstantSchedule, CosineSchedule, LinearSchedule, StepSchedule
 from gd2po.core.setting import Setting, advantages
 from gd2po.core.statistics import BatchDiagnostics, binary_snr_ceiling, diagnose_batch
 from gd2po.core.transforms import Condition, conditioned_rewards, reward_varies_mask
@@ -27,8 +28,12 @@ __all__ = [
     "AdvantageResult",
     "BatchDiagnostics",
     "Condition",
+    "ConstantSchedule",
+    "CosineSchedule",
+    "LinearSchedule",
     "Method",
     "Setting",
+    "StepSchedule",
     "advantages",
     "binary_snr_ceiling",
     "conditioned_rewards",

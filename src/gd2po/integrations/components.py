@@ -13,9 +13,11 @@ from torch import Tensor
 from gd2po.core import Setting
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, GD2POError, InvalidInputError, RewardFunctionError, did_you_mean
-from gd2po.integrations.session import Session
+from gd2po.integrations.session import Session, check_setting
+from gd2po.runs.reward_conditions import RewardConditions
+from gd2po.runs.reward_weights import RewardWeights
 
-OWN_KEYS = ("reward_keys", "reward_weights", "method", "log_folder")
+OWN_KEYS = ("reward_keys", "reward_weights", "reward_conditions", "method", "log_folder")
 """Keys of a section beside the options of its method."""
 
 
@@ -25,16 +27,17 @@ class HostSettings:
 
     reward_keys: tuple[str, ...]
     setting: Setting
-    reward_weights: tuple[float, ...] | None = None
+    reward_weights: RewardWeights | None = None
     log_folder: str | None = None
+    reward_conditions: RewardConditions | None = None
 
     @staticmethod
     def from_mapping(section: Any, where: str) -> HostSettings:
         """Settings of a configuration section, checked in full.
 
         Args:
-            section: a mapping with `reward_keys`, and if wanted `reward_weights`, `method` (gd2po without one), options
-                of the method, and `log_folder`, the run folder that rollouts are logged into.
+            section: a mapping with `reward_keys`, and if wanted `reward_weights`, `reward_conditions`, `method` (gd2po
+                without one), options of the method, and `log_folder`, the run folder that rollouts are logged into.
             where: what the section is called in the configuration, for messages.
 
         Raises:
@@ -59,22 +62,44 @@ class HostSettings:
             if key not in known:
                 raise ConfigError(f"`{where}` has no key {key!r}. {did_you_mean(key, known)}")
         keys = _reward_keys(values.pop("reward_keys"), where)
-        weights, log_folder = values.pop("reward_weights", None), values.pop("log_folder", None)
+        given, log_folder = values.pop("reward_weights", None), values.pop("log_folder", None)
+        conditions = _conditions(values.pop("reward_conditions", None), keys, where)
         if log_folder is not None and not isinstance(log_folder, str):
             raise ConfigError(f"`{where}.log_folder` must be a folder: got {log_folder!r}.")
         try:
+            weights = None if given is None else RewardWeights.of(given, f"{where}.reward_weights")
             setting = Setting.of(values, where)
-            # The core checks weights and options; two rollouts are enough to hear about them before the run.
-            two = torch.full((2, len(keys)), torch.nan)  # of which no score can lie outside a bound
-            setting.advantages(two, torch.tensor([0, 0]), reward_weights=weights, token_counts=torch.tensor([1, 1]))
+            check_setting(setting, weights, len(keys))
         except (GD2POError, TypeError) as error:
-            prefix = "" if str(error).startswith(f"`{where}`") else f"`{where}`: "
+            prefix = "" if str(error).startswith(f"`{where}") else f"`{where}`: "
             raise ConfigError(f"{prefix}{error}") from error
-        return HostSettings(keys, setting, None if weights is None else tuple(map(float, weights)), log_folder)
+        return HostSettings(keys, setting, weights, log_folder, conditions)
 
     def session(self) -> Session:
         """A session of a run with these settings."""
-        return Session(self.setting, self.reward_keys, self.reward_weights, self.log_folder)
+        return Session(self.setting, self.reward_keys, self.reward_weights, self.log_folder, self.reward_conditions)
+
+    @property
+    def weights_move(self) -> bool:
+        """Whether the weights depend on the step, which the host then has to say."""
+        return self.reward_weights is not None and self.reward_weights.move
+
+    def require_steps(self, steps: int | None) -> None:
+        """Raise if a schedule of the weights ends before a run of so many steps; None where nobody knows how many.
+
+        Raises:
+            ConfigError: one does.
+        """
+        if steps is not None and self.reward_weights is not None:
+            self.reward_weights.require_steps(steps)
+
+
+def _conditions(values: Any, reward_keys: Sequence[str], where: str) -> RewardConditions | None:
+    if not values:
+        return None
+    conditions = RewardConditions.of(values, f"{where}.reward_conditions")
+    conditions.check_names(reward_keys)
+    return conditions
 
 
 def _reward_keys(keys: Any, where: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What every host does with a batch: advantages of its setting, metrics, advice, and the rollout log."""
+"""What every host does with a batch: conditions and weights of the step, advantages, metrics, advice, rollout log."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from gd2po.core import AdvantageResult, Setting, diagnose_batch
-from gd2po.core.batch import Weights
 from gd2po.core.metrics import PREFIX, batch_metrics
 from gd2po.diagnosis.verdict.advice import Advisor
 from gd2po.diagnosis.verdict.limits import WINDOW
+from gd2po.errors import ConfigError
 from gd2po.logs.rollout_log import RolloutLog
+from gd2po.runs.reward_conditions import RewardConditions
+from gd2po.runs.reward_weights import RewardWeights
 from gd2po.runs.settings import describe_run
 
 
@@ -26,14 +28,19 @@ class Session:
     Args:
         setting: how advantages come from rewards.
         reward_names: K names.
-        reward_weights: (K,) None means all 1.
+        reward_weights: of the K rewards; None means all 1. Where they move, the host says which step it is, with
+            `start_step`, before each batch.
         log_folder: run folder to write rollouts into; None: they are not logged.
+        reward_conditions: which rewards count only where another one is high enough; None: all count.
     """
 
     setting: Setting
     reward_names: Sequence[str]
-    reward_weights: Weights = None
+    reward_weights: RewardWeights | None = None
     log_folder: str | Path | None = None
+    reward_conditions: RewardConditions | None = None
+    weights_now: list[float] | None = field(init=False, default=None)
+    """(K,) the weights of the current step."""
     _advisor: Advisor = field(init=False, repr=False)
     _log: RolloutLog | None = field(init=False, repr=False, default=None)
     _batches: int = field(init=False, repr=False, default=0)
@@ -47,21 +54,55 @@ class Session:
             filters=None if filtering == "none" else filtering,
             whitens_tokens=options.get("whitening") == "tokens",
         )
+        if self.reward_weights is None:
+            self.reward_weights = RewardWeights((1.0,) * len(self.reward_names))
+        if not self.reward_weights.move:
+            self.weights_now = self.reward_weights.at(1)
         if self.log_folder is not None:
-            run = describe_run(self.setting, self.reward_names, self.reward_weights)
+            run = describe_run(self.setting, self.reward_names, self.reward_weights, self.reward_conditions)
             self._log = RolloutLog(self.log_folder, run)
+
+    def start_step(self, step: int | None) -> list[float] | None:
+        """The weights of a step, which are those of all batches from now on.
+
+        Args:
+            step: the update that the next batch is for, from 1; None: it is over, and which one comes next is unknown.
+
+        Raises:
+            InvalidInputError: a schedule of the weights has ended.
+            RewardFunctionError: a function of the weights raised.
+        """
+        assert self.reward_weights is not None  # since __post_init__
+        if self.reward_weights.move:
+            self.weights_now = None if step is None else self.reward_weights.at(step)
+        return self.weights_now
+
+    def conditioned(self, rewards: Tensor) -> Tensor:
+        """The rewards (N, K) as the method sees them, from what the reward functions gave."""
+        return rewards if self.reward_conditions is None else self.reward_conditions.apply(rewards, self.reward_names)
+
+    @property
+    def _weights(self) -> list[float]:
+        if self.weights_now is None:
+            raise ConfigError(
+                "`reward_weights` move over the steps, and nobody has said which step this batch is for: give weights "
+                "that are numbers here."
+            )
+        return self.weights_now
 
     def advantages(self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> AdvantageResult:
         """The advantages of N rollouts: rewards (N, K), groups (N,), completion tokens (N,)."""
         return self.setting.advantages(
-            rewards, group_ids, reward_weights=self.reward_weights, token_counts=token_counts
+            self.conditioned(rewards), group_ids, reward_weights=self._weights, token_counts=token_counts
         )
 
     def metrics(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult) -> dict[str, float]:
-        """What a host logs of a batch: the rows of `METRICS`, and the threshold as used."""
-        diagnostics = diagnose_batch(rewards, group_ids, result, reward_weights=self.reward_weights)
+        """What a host logs of a batch: the rows of `METRICS`, and the threshold and weights as used."""
+        weights = self._weights
+        diagnostics = diagnose_batch(self.conditioned(rewards), group_ids, result, reward_weights=weights)
         metrics = batch_metrics(diagnostics, self.reward_names)
-        return metrics | {f"{PREFIX}/snr_threshold": result.snr_threshold}
+        as_used = {f"{PREFIX}/weight/{name}": weight for name, weight in zip(self.reward_names, weights, strict=True)}
+        return metrics | {f"{PREFIX}/snr_threshold": result.snr_threshold} | as_used
 
     def advice(self, metrics: dict[str, float], rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> list[str]:
         """What there is to say of the batches so far, each sentence once in a run.
@@ -78,13 +119,15 @@ class Session:
         return [f"{text} (Said once.)" for text in found]
 
     def _warnings(self, rewards: Tensor, group_ids: Tensor) -> list[str]:
-        """What the method warns of and has not been said; after the first batches it has seen what the rewards are."""
+        """What method and conditions warn of, once each, in the first batches, which show what the rewards are."""
         if self._batches >= WINDOW:
             return []
         self._batches += 1
         found = self.setting.warnings(
-            rewards, group_ids, reward_weights=self.reward_weights, reward_names=self.reward_names
+            self.conditioned(rewards), group_ids, reward_weights=self._weights, reward_names=self.reward_names
         )
+        if self.reward_conditions is not None:
+            found += self.reward_conditions.warnings(rewards, self.reward_names)
         new = [text for text in found if text not in self._warned]
         self._warned.update(new)
         return new
@@ -112,4 +155,21 @@ class Session:
             rewards=rewards,
             result=result,
             token_counts=token_counts,
+            reward_weights=self.weights_now if self.reward_weights is not None and self.reward_weights.move else None,
         )
+
+
+def check_setting(setting: Setting, weights: RewardWeights | None, num_rewards: int) -> None:
+    """Raise unless the method takes the weights, at every step, and its numbers per reward are as many as rewards.
+
+    The core checks both; two rollouts without a score are enough to hear about them before the run.
+
+    Raises:
+        InvalidInputError: it does not (a ValueError).
+        InvalidTypeError: something is no number (a TypeError).
+    """
+    no_score = torch.full((2, num_rewards), torch.nan)  # so that none can lie outside a bound
+    groups, tokens = torch.tensor([0, 0]), torch.tensor([1, 1])
+    for step in [1] if weights is None else weights.telling_steps:
+        now = None if weights is None else weights.checked_at(step)
+        setting.advantages(no_score, groups, reward_weights=now, token_counts=tokens)

@@ -34,8 +34,8 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
     """Raw rewards and advantages of slime's samples.
 
     Args:
-        args: slime's arguments, with `gd2po`: a mapping of `reward_keys`, and if wanted `reward_weights`, `method`,
-            options of the method, and `log_folder`.
+        args: slime's arguments, with `gd2po`: a mapping of `reward_keys`, and if wanted `reward_weights`,
+            `reward_conditions`, `method`, options of the method, and `log_folder`.
         samples: S samples of whole groups. `sample.reward` is a mapping from component to score, None where one does
             not apply. Samples with the same `rollout_id` are parts of one rollout: they carry the same components,
             count once, and share its advantage.
@@ -53,7 +53,9 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
     """
     batch = _batch(args, samples)
     advantages = batch.result.advantages[batch.rollout_of_sample]
-    return _raw_rewards(args, samples, batch), advantages.tolist()
+    raw = _raw_rewards(args, samples, batch)
+    batch.session.start_step(None)  # `log_rollout` says which one comes next
+    return raw, advantages.tolist()
 
 
 def log_rollout(
@@ -82,6 +84,7 @@ def log_rollout(
 
     Source: slime, "Logging Functions" in its customization guide.
     """
+    _session(_settings(args)).start_step(rollout_id + 1)
     batch = _batch(args, samples)
     session, metrics = batch.session, _metrics(batch)
     if rollout_extra_metrics is None:
@@ -202,6 +205,13 @@ def _settings(args: Any) -> HostSettings:
             "`gd2po.log_folder` is written to by gd2po.integrations.slime.log_rollout, which slime does not call: set "
             "`--custom-rollout-log-function-path` to it, or to a function of yours that calls it."
         )
+    if settings.weights_move and getattr(args, "custom_rollout_log_function_path", None) is None:
+        raise ConfigError(
+            "`gd2po.reward_weights` that move over the steps need to know the step, which slime tells "
+            "gd2po.integrations.slime.log_rollout alone: set `--custom-rollout-log-function-path` to it, or to a "
+            "function of yours that calls it."
+        )
+    settings.require_steps(getattr(args, "num_rollout", None))
     return settings
 
 
@@ -251,7 +261,6 @@ def _raw_rewards(args: Any, samples: Sequence[Any], batch: _Batch) -> list[float
         names = [f"Sample {sample.index} of group {sample.group_index}" for sample in samples]
         raw: list[float] = matrix_of_samples([sample.reward for sample in samples], names, [key])[:, 0].tolist()
         return raw
-    given = batch.session.reward_weights
-    weights = torch.ones(batch.rewards.shape[1]) if given is None else torch.as_tensor(given)
+    weights = torch.tensor(batch.session.weights_now, dtype=torch.float64)
     per_rollout: list[float] = (batch.rewards * weights).nansum(1)[batch.rollout_of_sample].tolist()
     return per_rollout

@@ -34,6 +34,9 @@ NEVER_REWARDS = {
 REWARD_PREFIX = "reward/"
 """Marks the columns of the rewards in the rollout log, and in any table that follows it."""
 
+WEIGHT_PREFIX = "weight/"
+"""Marks the columns of the weights that the rewards had at each step, in rollout logs of runs whose weights move."""
+
 REWARD_PREFIXES = (REWARD_PREFIX, "rewards/")
 """Prefixes that are not part of a reward's name."""
 
@@ -57,7 +60,7 @@ def is_marked_reward(name: str) -> bool:
         >>> is_marked_reward("reward/brief"), is_marked_reward("format_reward"), is_marked_reward("total_reward")
         (True, True, False)
     """
-    return bool(_MARKED.match(name)) and plain_name(name) not in TOTAL_NAMES
+    return bool(_MARKED.match(name)) and plain_name(name) not in TOTAL_NAMES and not name.startswith(WEIGHT_PREFIX)
 
 
 def reward_name(column: str) -> str:

@@ -15,7 +15,7 @@ from gd2po.core import AdvantageResult
 from gd2po.errors import RunFolderError
 from gd2po.logs import run_settings as settings_of_run
 from gd2po.logs.dialects.gd2po import FOLDER
-from gd2po.logs.names import REWARD_PREFIX
+from gd2po.logs.names import REWARD_PREFIX, WEIGHT_PREFIX
 from gd2po.runs.files import write_with
 
 _STEP_FILE = re.compile(r"step_(\d+)(?:_\d+)?\.parquet")
@@ -24,8 +24,9 @@ _STEP_FILE = re.compile(r"step_(\d+)(?:_\d+)?\.parquet")
 class RolloutLog:
     """Writes one file per generated batch into `<run folder>/rollouts`.
 
-    Columns: `step`, `group` (unique within the file), `prompt`, `completion`, a column `reward/<name>` per reward (null
-    where it does not apply), `advantage`, `kept`, `conflict`, `snr`, `keep_ratio`, `completion_tokens`.
+    Columns: `step`, `group` (unique within the file), `prompt`, `completion`, a column `reward/<name>` per reward as
+    its function gave it (null where it does not apply), `advantage`, `kept`, `conflict`, `snr`, `keep_ratio`,
+    `completion_tokens`; and, of runs whose weights move over the steps, a column `weight/<name>` per reward.
 
     A resumed run writes its steps again. Before its first write it removes what the interrupted run had logged from
     that step on, so the log holds every step once.
@@ -71,6 +72,7 @@ class RolloutLog:
         rewards: Tensor,
         result: AdvantageResult,
         token_counts: Tensor,
+        reward_weights: Sequence[float] | None = None,
     ) -> Path:
         """Write the N rollouts of one batch and return the file.
 
@@ -83,6 +85,7 @@ class RolloutLog:
             rewards: (N, K); NaN where a reward does not apply.
             result: their advantages.
             token_counts: (N,) tokens of the completions.
+            reward_weights: (K,) of this step, if they are others at other steps.
 
         Raises:
             RunFolderError: the folder holds the log of another run, and this run starts at step 1.
@@ -104,6 +107,9 @@ class RolloutLog:
             "keep_ratio": result.keep_ratio.cpu().numpy(),
             "completion_tokens": token_counts.cpu().numpy(),
         }
+        if reward_weights is not None:
+            for name, weight in zip(reward_names, reward_weights, strict=True):
+                columns[f"{WEIGHT_PREFIX}{name}"] = pa.array([float(weight)] * len(prompts), pa.float64())
         table = pa.table(columns).replace_schema_metadata(self._metadata)
         return write_with(self._free_path(step), lambda draft: pq.write_table(table, draft))
 

@@ -40,7 +40,7 @@ def load_reward_func(name: str) -> Callable[..., Any]:
         >>> load_reward_func("think_length").__name__
         'think_length'
     """
-    return _load("reward", name, REWARD_FUNCS)
+    return load_function("reward", name, REWARD_FUNCS)
 
 
 def load_eval_func(name: str) -> Callable[..., Any]:
@@ -56,11 +56,15 @@ def load_eval_func(name: str) -> Callable[..., Any]:
         >>> load_eval_func("exact_calls").__name__
         'exact_calls'
     """
-    return _load("evaluation function", name, EVAL_FUNCS)
+    return load_function("evaluation function", name, EVAL_FUNCS)
 
 
-def _load(kind: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """The function that a name stands for; `kind` is for messages."""
+def load_function(kind: str, name: str, built_in: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """The function that a name stands for: a built-in one, or one by its import path; `kind` is for messages.
+
+    Raises:
+        ConfigError: There is no such function.
+    """
     if name in built_in:
         return built_in[name]
     module_name, _, attribute = name.rpartition(".")

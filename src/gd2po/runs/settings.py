@@ -16,6 +16,8 @@ from gd2po.core.batch import Weights
 from gd2po.core.setting import method_named
 from gd2po.errors import GD2POError
 from gd2po.runs.folder import CONFIG
+from gd2po.runs.reward_conditions import RewardConditions
+from gd2po.runs.reward_weights import RewardWeights
 
 LOG, GIVEN = "its rollout log", "the caller"
 """Where settings come from: what says so."""
@@ -31,7 +33,11 @@ class RunSettings:
     setting: Setting | None = None
     """None where nothing says it, or where what says it cannot be understood."""
     reward_weights: list[float] | None = None
-    """One per reward of the log; None where nothing says it."""
+    """One per reward of the log; None where nothing says it, and where they move."""
+    weights_move: bool = False
+    """The weights depend on the step, which the columns of the log then tell."""
+    reward_conditions: RewardConditions | None = None
+    """Which rewards of the log counted only where another one was high enough; None where all counted."""
     origin: str | None = None
     """Where both come from: `LOG`, `GIVEN` or the path of a config.yaml."""
     notes: tuple[str, ...] = ()
@@ -63,24 +69,34 @@ class RunSettings:
         return _from_config(path, reward_names)
 
 
-def describe_run(setting: Setting, reward_names: Sequence[str], reward_weights: Weights) -> dict[str, Any]:
+def describe_run(
+    setting: Setting,
+    reward_names: Sequence[str],
+    reward_weights: RewardWeights | Weights,
+    reward_conditions: RewardConditions | None = None,
+) -> dict[str, Any]:
     """How a run is made, as plain values that travel with its rollout log and that `RunSettings.find` reads.
 
     Args:
         setting: the run's method and options.
         reward_names: K names.
         reward_weights: (K,) None means all 1.
+        reward_conditions: of the run; None: it has none.
 
     Example:
         >>> describe_run(Setting.named("gdpo", "example"), ["correct", "brief"], None)["options"]
         {'scale_rewards': True, 'whitening': 'rollouts'}
     """
-    weights = [1.0] * len(reward_names) if reward_weights is None else [float(weight) for weight in reward_weights]
+    if not isinstance(reward_weights, RewardWeights):
+        given = [1.0] * len(reward_names) if reward_weights is None else reward_weights
+        reward_weights = RewardWeights(tuple(float(weight) for weight in given))
+    conditions = {} if reward_conditions is None else {"reward_conditions": reward_conditions.plain()}
     return {
         "method": setting.method.name,
         "options": plain_values(setting.resolved),
         "reward_names": list(reward_names),
-        "reward_weights": weights,
+        "reward_weights": reward_weights.plain(),
+        **conditions,
     }
 
 
@@ -115,7 +131,9 @@ def _from_metadata(found: Mapping[str, Any], reward_names: Sequence[str]) -> Run
             _check_no_arrays(made, reward_names)
         return made
 
-    return _understood(LOG, setting, lambda: _weights(found.get("reward_weights"), names, reward_names))
+    return _understood(
+        LOG, setting, lambda: _weights(found.get("reward_weights"), names, reward_names), found, reward_names
+    )
 
 
 def _from_config(path: Path, reward_names: Sequence[str]) -> RunSettings:
@@ -129,23 +147,35 @@ def _from_config(path: Path, reward_names: Sequence[str]) -> RunSettings:
             return [1.0] * len(reward_names)  # a run that says nothing of weights has all 1
         return _weights(config.get("reward_weights"), None, reward_names)
 
-    return _understood(str(path), lambda: _setting_of_config(config), weights)
+    return _understood(str(path), lambda: _setting_of_config(config), weights, config, reward_names)
 
 
 def _understood(
-    origin: str, setting: Callable[[], Setting | None], weights: Callable[[], list[float] | None]
+    origin: str,
+    setting: Callable[[], Setting | None],
+    weights: Callable[[], list[float] | None],
+    found: Mapping[str, Any],
+    reward_names: Sequence[str],
 ) -> RunSettings:
-    """What can be made of both; whatever cannot becomes a note."""
-    found_setting, found_weights, notes = None, None, []
+    """What can be made of all of it; whatever cannot becomes a note."""
+    found_setting, found_weights, conditions, notes = None, None, None, []
     try:
         found_setting = setting()
     except (GD2POError, ValueError) as error:
         notes.append(_not_understood(origin, error))
+    moves = _weights_move(found.get("reward_weights"))
     try:
-        found_weights = weights()
+        found_weights = None if moves else weights()
     except ValueError as error:
         notes.append(f"The reward weights in {origin} were not understood: {error}.")
-    return RunSettings(found_setting, found_weights, origin, tuple(notes))
+    try:
+        conditions = _conditions(found.get("reward_conditions"), reward_names)
+    except GD2POError as error:
+        notes.append(
+            f"The reward conditions in {origin} were not understood, so every reward is taken as its function gave it: "
+            f"{str(error).rstrip('. ')}."
+        )
+    return RunSettings(found_setting, found_weights, moves, conditions, origin, tuple(notes))
 
 
 def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
@@ -162,10 +192,36 @@ def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
     return Setting.of({"method": method.name, **options}, "its options")
 
 
+def _weights_move(weights: Any) -> bool:
+    """Whether some weight is a schedule or a function: a mapping, or an import path. What they are is not asked."""
+    if not isinstance(weights, list):
+        return False
+    return any(
+        isinstance(one, Mapping) or (isinstance(one, str) and _number(one) is one and "." in one) for one in weights
+    )
+
+
+def _number(weight: Any) -> Any:
+    """A number that a command line gave as text; anything else as it is."""
+    try:
+        return float(weight) if isinstance(weight, str) else weight
+    except ValueError:
+        return weight
+
+
+def _conditions(found: Any, reward_names: Sequence[str]) -> RewardConditions | None:
+    if not found:
+        return None
+    conditions = RewardConditions.of(found)
+    conditions.check_names(reward_names)
+    return conditions
+
+
 def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[float] | None:
     """One weight per reward of the log; by name where the names are known, else by place."""
     if weights is None:
         return None
+    weights = [_number(weight) for weight in weights] if isinstance(weights, list) else weights
     if not isinstance(weights, list) or not all(_is_number(weight) for weight in weights) or not any(weights):
         raise ValueError(f"expected finite numbers that are not all 0, got {weights!r}")
     if isinstance(names, list) and len(names) == len(weights):

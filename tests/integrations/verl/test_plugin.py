@@ -285,6 +285,38 @@ def test_a_resumed_run_replaces_the_steps_that_it_repeats(tokenizer: Any, tmp_pa
         run(1)
 
 
+RAMP = "{schedule:linear,start:0,end:2,steps:3}"
+
+
+def test_weights_that_move_are_those_of_the_trainers_step() -> None:
+    trainer = legacy_trainer(gd2po_config("method=gdpo", f"reward_weights=[1,1,{RAMP[:-1]},hold:true}}]"))
+    for step, weight in ((1, 0.0), (2, 1.0), (3, 2.0)):
+        trainer.global_steps = step
+        found = advantages_of(trainer.config, data_proto(REWARDS, UIDS, TOKENS))
+        expected = advantages(
+            torch.tensor(REWARDS), torch.arange(8) // 4, method="gdpo", reward_weights=[1, 1, weight]
+        ).advantages
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_that_move_need_a_trainer_to_know_the_step() -> None:
+    with pytest.raises(ConfigError, match=r"`algorithm.gd2po.reward_weights` that move .* need verl's RayPPOTrainer"):
+        advantages_of(gd2po_config(f"reward_weights=[1,1,{RAMP}]"), data_proto(REWARDS, UIDS, TOKENS))
+
+
+def test_a_trainer_refuses_a_schedule_that_ends_before_its_steps() -> None:
+    with pytest.raises(ConfigError, match=r"reward_weights\[2\]` ends at step 3, and the run has \d+ steps"):
+        legacy_trainer(gd2po_config(f"reward_weights=[1,1,{RAMP}]"))
+
+
+def test_conditions_hold_rewards_back() -> None:
+    rewards = torch.tensor(REWARDS)
+    rewards[rewards[:, 0] < 0.5, 2] = 0.0
+    conditions = "[{reward:length,on:correctness,threshold:0.5}]"
+    found = advantages_of(gd2po_config(f"reward_conditions={conditions}"), data_proto(REWARDS, UIDS, TOKENS))
+    torch.testing.assert_close(found, gd2po_advantages(rewards, torch.arange(8) // 4).advantages, rtol=1e-5, atol=1e-5)
+
+
 def test_a_log_of_a_loop_without_a_trainer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"`algorithm.gd2po.log_folder` needs verl's RayPPOTrainer"):
         advantages_of(gd2po_config(f"log_folder={tmp_path}"), data_proto(REWARDS, UIDS, TOKENS))

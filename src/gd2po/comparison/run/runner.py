@@ -144,7 +144,7 @@ def override_arguments(key: str, value: str) -> list[str]:
         >>> override_arguments("reward_weights", "1 0.5"), override_arguments("reward_kwargs", '{"a": 1}')
         (['--reward_weights', '1', '0.5'], ['--reward_kwargs', '{"a": 1}'])
     """
-    return [f"--{key}", *([value] if value.startswith("{") else value.split())]
+    return [f"--{key}", *([value] if value.startswith(("{", "[")) else value.split())]
 
 
 def log_tail(log: Path) -> str:

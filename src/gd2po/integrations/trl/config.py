@@ -11,6 +11,8 @@ from gd2po.core import AdvantageResult, Setting
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.integrations.trl.option_fields import OPTION_FIELDS, MethodOptions, given_options
+from gd2po.runs.reward_conditions import RewardConditions
+from gd2po.runs.reward_weights import RewardWeights
 
 try:
     from trl import GRPOConfig
@@ -24,6 +26,10 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
 
     Args:
         advantage_estimator: a name in `gd2po.METHODS`; "gd2po" by default.
+        reward_weights: of each reward a number, a schedule such as `LinearSchedule(0.0, 1.0, steps=100)`, its mapping
+            `{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100}`, or a function from step to weight.
+        reward_conditions: rewards that count only where another one is high enough: a list of mappings such as
+            `{"reward": "length", "on": "correctness", "threshold": 1.0}`.
         skip_zero_advantage: leave rollouts without advantage out of forward and backward. The gradient is the same.
         log_rollouts: write every rollout's rewards and advantage into `<output_dir>/rollouts`.
 
@@ -32,9 +38,26 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
 
     Raises:
         InvalidInputError: a value outside its range or choices (a ValueError).
-        ConfigError: an unknown method, a setting of TRL's that would have no effect here, or a batch that holds no
-            whole groups.
+        ConfigError: an unknown method, a setting of TRL's that would have no effect here, a batch that holds no whole
+            groups, weights or conditions that make no sense, or a schedule that ends before the run.
     """
+
+    reward_weights: list[str] | None = field(  # text on the command line; numbers, schedules and functions once parsed
+        default=None,
+        metadata={
+            "help": "Weight of each reward; all 1 by default. A number, a schedule over the steps as JSON, e.g. "
+            '{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100} (constant, linear, cosine, step), or the '
+            "import path of a function from step to weight."
+        },
+    )
+    reward_conditions: list[dict[str, Any]] | str | None = field(
+        default=None,
+        metadata={
+            "help": "Rewards that count only where another one is high enough, as JSON: "
+            '[{"reward": "length", "on": "correctness", "threshold": 1.0}]. Elsewhere it is "otherwise" (0), or '
+            'does not apply at all with "subset": true.'
+        },
+    )
 
     skip_zero_advantage: bool = field(
         default=True,
@@ -71,6 +94,37 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
                 "'grpo' (sum, then normalise) or 'gdpo' (normalise, then sum)."
             )
         self.setting()  # wrong options are heard of before the run
+        self._parse_rewards()
+
+    def _parse_rewards(self) -> None:
+        """Weights and conditions out of what was given; all that can be wrong without the names of the rewards."""
+        if self.reward_weights is not None:
+            weights = RewardWeights.of(self.reward_weights)
+            self.__dict__["reward_weights"] = list(weights.entries)
+            if self.max_steps > 0:
+                weights.require_steps(self.max_steps)
+        if self.reward_conditions is not None:
+            self.reward_conditions = RewardConditions.of(self.reward_conditions).plain() or None
+
+    def weights(self) -> RewardWeights | None:
+        """The weights of the rewards; None for all 1."""
+        return None if self.reward_weights is None else RewardWeights.of(self.reward_weights)
+
+    def conditions(self) -> RewardConditions | None:
+        """The conditions on the rewards; None if all count everywhere."""
+        return None if self.reward_conditions is None else RewardConditions.of(self.reward_conditions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as JSON holds them, for trackers of experiments."""
+        return {**super().to_dict(), "reward_weights": self._plain_weights()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # TRL saves its arguments with every checkpoint, and not every function can be pickled.
+        return {**vars(self), "reward_weights": self._plain_weights()}
+
+    def _plain_weights(self) -> list[Any] | None:
+        weights = self.weights()
+        return None if weights is None else weights.plain()
 
     def setting(self) -> Setting:
         """The method with those of the options that it has."""

@@ -25,6 +25,7 @@ try:
 
     from gd2po.integrations.session import Session
     from gd2po.integrations.trl.config import GD2POConfig
+    from gd2po.integrations.trl.reward_settings import ScheduleGuard, check_rewards, reward_name, weights_as_numbers
 except ImportError as error:
     raise MissingDependencyError(f"GD2POTrainer needs TRL: pip install 'gd2po[trl]' ({error}).") from error
 
@@ -71,7 +72,13 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             )
         several = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
         checked = [guarded(func) if _is_function(func) else func for func in several]
-        super().__init__(model, checked if reward_funcs is not None else None, args, **kwargs)
+        brings_rewards = kwargs.get("environment_factory") is not None  # of names that TRL finds out
+        if reward_funcs is not None and not brings_rewards:
+            check_rewards(args, [reward_name(func) for func in several], len(several))  # before TRL loads the model
+        with weights_as_numbers(args):
+            super().__init__(model, checked if reward_funcs is not None else None, args, **kwargs)
+        if brings_rewards:
+            check_rewards(args, self.reward_func_names, 0 if reward_funcs is None else len(several))
         duplicates = {name for name in self.reward_func_names if self.reward_func_names.count(name) > 1}
         if duplicates:
             raise ConfigError(
@@ -80,12 +87,16 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             )
         self._gathered_rewards: Tensor | None = None
         logs_here = args.log_rollouts and self.accelerator.is_main_process
+        weights = args.weights()
         self._session = Session(
             args.setting(),
             self.reward_func_names,
-            self.reward_weights,
+            None if weights is None else weights.for_rewards(len(self.reward_func_names)),
             log_folder=args.output_dir if logs_here else None,
+            reward_conditions=args.conditions(),
         )
+        if weights is not None:
+            self.add_callback(ScheduleGuard(weights))
         self._skips: bool | None = None if args.skip_zero_advantage else False
         """Whether rows without advantage are left out; None until the first batch tells whether they can be."""
 
@@ -95,6 +106,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         return rewards
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._move_weights()
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         rewards, self._gathered_rewards = self._gathered_rewards, None
         assert rewards is not None  # _calculate_rewards ran just now
@@ -106,6 +118,11 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         output["advantages"] = result.advantages[first : first + len(inputs)]
         self._record(rewards, group_ids, result, token_counts)
         return output
+
+    def _move_weights(self) -> None:
+        """The weights of the step that this batch is for, in evaluation of the last one; TRL logs with them too."""
+        step = self.state.global_step + 1 if self.model.training else max(self.state.global_step, 1)
+        self.reward_weights = torch.tensor(self._session.start_step(step), dtype=torch.float32)
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         factor: float | Tensor = 1.0

@@ -58,6 +58,11 @@ class HandedBatch:
     metrics: dict[str, float] = field(default_factory=dict)
     """What the estimator hands back for the trainer to log."""
 
+    def start(self) -> None:
+        """Tell the session which step the batch is for."""
+        if self.trainer is not None:
+            self.session.start_step(self.trainer.global_steps)
+
     def record(self, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
         """Make the metrics of the batch, say what there is to say, and log the rollouts."""
         rewards, session = self.rollouts.rewards, self.session
@@ -113,6 +118,7 @@ def gd2po_estimator(
             "`adv_estimator=gd2po` compares the rollouts of one prompt, and every `uid` of this batch has one: set "
             "actor_rollout_ref.rollout.n to 2 or more."
         )
+    handed.start()
     token_counts = response_mask[rollouts.final_rows.to(response_mask.device)].sum(-1)
     result = handed.session.advantages(rollouts.rewards, group_ids, token_counts)
     handed.record(group_ids, result, token_counts)
@@ -184,6 +190,11 @@ def _running(algorithm: Any) -> tuple[Any, Session]:
             f"`algorithm.{NAME}.log_folder` needs verl's RayPPOTrainer, or a class derived from it, to know the step: "
             "leave it out of a training loop of your own."
         )
+    if settings.weights_move:
+        raise ConfigError(
+            f"`algorithm.{NAME}.reward_weights` that move over the steps need verl's RayPPOTrainer, or a class derived "
+            "from it, to know the step: give numbers in a training loop of your own."
+        )
     return None, settings.session()
 
 
@@ -240,6 +251,7 @@ def _wrap_init(trainer: Any) -> None:
         settings = _check_run(config) if config.algorithm.adv_estimator == NAME else None
         original(self, config, *args, **kwargs)
         if settings is not None:
+            settings.require_steps(getattr(self, "total_training_steps", None))
             _sessions[self] = settings.session()
 
     trainer.__init__ = init
