@@ -9,15 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 import yaml
+from run_checkpoints import write_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gd2po.errors import ConfigError, RunFolderError
+from gd2po.training.callbacks import RewriteCheckpoints
 from gd2po.training.train import INTERRUPTED, train_command
 
 SMALL = [
@@ -144,6 +147,35 @@ def test_a_finished_run_takes_no_step_more(run_folder: Path) -> None:
     with pytest.raises(ConfigError, match="nothing is left to train"):
         train_command(arguments)
     assert not (run_folder / "rollouts/step_000003.parquet").exists()
+
+
+def test_a_run_resumes_from_the_newest_checkpoint_that_is_complete(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    half = folder / "checkpoint-3"
+    shutil.copytree(folder / "checkpoint-2", half)
+    (half / "trainer_state.json").unlink()  # as after a kill
+    log = folder / "rollouts" / "step_000001.parquet"
+    log.write_bytes(log.read_bytes()[:-100])
+    again = ["--config", str(folder / "config.yaml"), "--output_dir", str(folder), "--eval_prompts", "0"]
+    assert train_command([*again, "--max_steps", "3", "--save_steps", "3", "--resume_from_checkpoint", "latest"]) == 0
+    output = capsys.readouterr().out
+    assert f"Resuming from {folder}/checkpoint-2" in output
+    assert "Passed over checkpoint-3: trainer_state.json is missing" in output
+    assert "step_000001.parquet is damaged" in caplog.text
+    assert json.loads((folder / "report.json").read_text())["source"]["rollouts"] == 2 * 16
+    assert json.loads((half / "trainer_state.json").read_text())["global_step"] == 3
+
+
+def test_a_checkpoint_that_is_written_again_counts_only_once_it_is_complete(tmp_path: Path) -> None:
+    state = write_checkpoint(tmp_path, 4) / "trainer_state.json"
+    arguments = types.SimpleNamespace(output_dir=str(tmp_path))
+    step = types.SimpleNamespace(global_step=4, is_world_process_zero=True)
+    for saves, kept in ((False, True), (True, False)):
+        RewriteCheckpoints().on_epoch_end(arguments, step, types.SimpleNamespace(should_save=saves))
+        assert state.exists() is kept
 
 
 def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:

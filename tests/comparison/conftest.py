@@ -16,6 +16,12 @@ PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
 
+def write_checkpoint(folder, step):
+    checkpoint = folder / f"checkpoint-{step}"
+    (checkpoint / "optimizer_0").mkdir(parents=True, exist_ok=True)
+    (checkpoint / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"global_step": step}))
+
 words = sys.argv[1:]
 options = {word[2:]: words[at + 1] for at, word in enumerate(words) if word.startswith("--")}
 folder, seed = Path(options["output_dir"]), int(options["seed"])
@@ -38,8 +44,7 @@ for step in range(first + 1, 4):
         pq.write_table(pa.table(table), path)
     else:
         path.touch()
-    (folder / f"checkpoint-{step}").mkdir(exist_ok=True)
-    (folder / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    write_checkpoint(folder, step)
     if action == "wait" and step == 2 and not first:
         try:
             time.sleep(60)

@@ -59,6 +59,22 @@ def test_a_resumed_run_replaces_the_steps_it_does_again(tmp_path: Path) -> None:
     ]
 
 
+def test_a_file_cut_off_before_the_resumed_step_is_set_aside_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = RolloutLog(tmp_path)
+    paths = [write(first, step) for step in (1, 2, 3)]
+    paths[1].write_bytes(paths[1].read_bytes()[:-10])
+    write(RolloutLog(tmp_path), 3)
+    assert sorted(path.name for path in (tmp_path / "rollouts").iterdir()) == [
+        "step_000001.parquet",
+        "step_000002.parquet.damaged",
+        "step_000003.parquet",
+    ]
+    assert "step_000002.parquet is damaged" in caplog.text
+    assert set(read(RewardLog(tmp_path)).steps.tolist()) == {1, 3}
+
+
 def test_a_run_that_starts_anew_keeps_the_log_of_another(tmp_path: Path) -> None:
     write(RolloutLog(tmp_path), 1)
     with pytest.raises(RunFolderError, match="holds the rollouts of another run"):

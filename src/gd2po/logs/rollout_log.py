@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,10 @@ from gd2po.errors import RunFolderError
 from gd2po.logs import run_settings as settings_of_run
 from gd2po.logs.dialects.gd2po import FOLDER
 from gd2po.logs.names import REWARD_PREFIX, WEIGHT_PREFIX
+from gd2po.logs.tables.table import PARQUET_DAMAGE
 from gd2po.runs.files import write_with
+
+logger = logging.getLogger(__name__)
 
 _STEP_FILE = re.compile(r"step_(\d+)(?:_\d+)?\.parquet")
 
@@ -29,7 +33,8 @@ class RolloutLog:
     `completion_tokens`; and, of runs whose weights move over the steps, a column `weight/<name>` per reward.
 
     A resumed run writes its steps again. Before its first write it removes what the interrupted run had logged from
-    that step on, so the log holds every step once.
+    that step on, so the log holds every step once. A file of an earlier step that was cut off is set aside with a
+    warning.
 
     Args:
         run_folder: the output folder of the run.
@@ -127,6 +132,8 @@ class RolloutLog:
         for path, logged_step in logged.items():
             if logged_step >= step:
                 path.unlink()
+            else:
+                _set_aside_if_damaged(path)
         self._started = True
 
     def _free_path(self, step: int) -> Path:
@@ -137,6 +144,20 @@ class RolloutLog:
             batch += 1
             path = self._folder / f"step_{step:06d}_{batch}.parquet"
         return path
+
+
+def _set_aside_if_damaged(path: Path) -> None:
+    """Rename a file that was cut off, so that the rest of the log can be read, and say so."""
+    try:
+        pq.read_metadata(path)
+    except PARQUET_DAMAGE as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        path.replace(aside)
+        reason = str(error).splitlines()[0].rstrip(".")
+        logger.warning(
+            f"{path} is damaged ({reason}), and the run does not come back to its step: the log lacks these rollouts. "
+            f"The file is kept as {aside.name}."
+        )
 
 
 def as_text(value: Any) -> str:

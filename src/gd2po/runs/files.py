@@ -1,10 +1,29 @@
-"""Files that are written whole: a reader finds the old one or all of the new one."""
+"""Files that are written whole, and what the system's errors about writing mean."""
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+from gd2po.errors import DiskFullError, GD2POError, OutputWriteError
+
+NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk and a full quota."""
+
+_ADVICE: Final = {
+    errno.EEXIST: "a file or a broken link stands where a folder has to be",
+    errno.ENOTDIR: "a file stands where a folder has to be",
+    errno.EISDIR: "it is a folder: name a file",
+    errno.ELOOP: "its symbolic links lead in a circle",
+    errno.EROFS: "it lies on a disk that is mounted read-only",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+    errno.ENAMETOOLONG: "its name is too long",
+}
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -13,17 +32,46 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_with(path: str | Path, write: Callable[[Path], object]) -> Path:
-    """Write a file in one go by a function that writes to the path it is given.
+    """Write a file in one go by a function that writes to the path it is given: a reader finds the old one or the new.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        DiskFullError: no space is left; nothing is left behind.
+        OutputWriteError: it cannot be written; nothing is left behind.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(draft)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    with naming_the_path(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(draft)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def naming_the_path(path: Path) -> Iterator[None]:
+    """Turn the system's error about writing to a path into one that says what to do.
+
+    Raises:
+        DiskFullError: no space is left.
+        OutputWriteError: any other.
+    """
+    try:
+        yield
+    except GD2POError:
+        raise
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise DiskFullError(
+                f"The disk is full: no space is left to write {path}. Make room and try again."
+            ) from error
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> OutputWriteError:
+    reason = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+    return OutputWriteError(f"{path} cannot be written: {reason}. Choose another place.")

@@ -6,11 +6,15 @@ evaluations.jsonl  held-out scores by step, a line each
 rollouts/          every rollout's rewards and advantage, one Parquet file per step
 checkpoint-N/      to resume from
 model.safetensors  the trained policy, with its configuration and tokenizer
+.lock              held by the process at work in the folder
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,53 +22,75 @@ import yaml
 
 from gd2po.errors import ConfigError, RunFolderError
 from gd2po.report.documents import plain
-from gd2po.runs.files import write_text
+from gd2po.runs.checkpoints import LATEST, Resume, find_resume, step_in
+from gd2po.runs.files import naming_the_path, write_text
+from gd2po.runs.lock import hold_folder, is_empty
 
 CONFIG, SUMMARY, EVALUATIONS = "config.yaml", "summary.json", "evaluations.jsonl"
 
 
-def open_run_folder(output_dir: str, resume_from: str | None) -> Path:
-    """The run folder, made if need be.
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run that is about to train."""
+
+    path: Path
+    resume: Resume | None
+    """Where the run resumes; None where it starts anew."""
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The folder of the checkpoint, as transformers takes it."""
+        return None if self.resume is None else str(self.resume.checkpoint)
+
+
+@contextmanager
+def open_run_folder(output_dir: str, resume_from: str | bool | None) -> Iterator[RunFolder]:
+    """Hold the folder of a run, made if need be, against any other process.
+
+    Args:
+        output_dir: the folder.
+        resume_from: as of `find_resume`.
 
     Raises:
-        RunFolderError: it holds files already and the run does not resume from there.
-        ConfigError: the checkpoint to resume from does not exist.
+        RunFolderError: it holds files already and the run does not resume from there, or another run is at work in it.
+        ConfigError: the checkpoint to resume from does not exist or is not complete.
+        OutputWriteError: it cannot be made.
     """
     folder = Path(output_dir)
-    if resume_from is not None and not Path(resume_from).is_dir():
-        raise ConfigError(
-            f"`resume_from_checkpoint` must be a checkpoint folder: there is no {resume_from!r}. Checkpoints are "
-            f"{folder}/checkpoint-<step>."
-        )
-    resumes_here = resume_from is not None and folder.resolve() in Path(resume_from).resolve().parents
-    if folder.exists() and not folder.is_dir():
-        raise RunFolderError(f"`output_dir` must be a folder: {folder} is a file.")
-    if folder.is_dir() and any(folder.iterdir()) and not resumes_here:
+    with naming_the_path(folder):
+        resume = find_resume(resume_from, folder)
+        _require_own(folder, resume)
+    with hold_folder(folder, "run"):
+        _require_own(folder, resume)  # again: another may have begun and ended in between
+        yield RunFolder(folder, resume)
+
+
+def _require_own(folder: Path, resume: Resume | None) -> None:
+    """Raise if the folder holds files and the run does not resume from there."""
+    resumes_here = resume is not None and folder.resolve() in resume.checkpoint.resolve().parents
+    if not is_empty(folder) and not resumes_here:
         raise RunFolderError(
             f"{folder} is not empty, and may hold another run. Choose another `output_dir`, or resume that run with "
-            f"its own `config` {folder / CONFIG} and `resume_from_checkpoint` {folder}/checkpoint-<step>."
+            f"its own `config` {folder / CONFIG} and `resume_from_checkpoint` {LATEST}."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
-def require_steps_left(resume_from: str | None, max_steps: int) -> None:
+def require_steps_left(checkpoint: str | None, max_steps: int) -> None:
     """Raise if the checkpoint is the run's last: transformers would train a step too many.
 
     Args:
-        resume_from: checkpoint folder, or None.
+        checkpoint: to resume from, complete; None where the run starts anew.
         max_steps: of the run; below 1 where epochs say how long it is.
 
     Raises:
         ConfigError: there is nothing left to train.
     """
-    state = Path(resume_from or "") / "trainer_state.json"
-    if resume_from is None or max_steps < 1 or not state.is_file():
+    if checkpoint is None or max_steps < 1:
         return
-    step = json.loads(state.read_text(encoding="utf-8"))["global_step"]
+    step = step_in(Path(checkpoint))
     if step >= max_steps:
         raise ConfigError(
-            f"{resume_from} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left to train. "
+            f"{checkpoint} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left to train. "
             "It holds the trained policy. To train on, raise `max_steps`."
         )
 

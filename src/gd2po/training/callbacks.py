@@ -1,9 +1,10 @@
-"""Callbacks of `gd2po train`: the progress bar, and what Ctrl-C does."""
+"""Callbacks of `gd2po train`: the progress bar, what Ctrl-C does, and checkpoints that are written twice."""
 
 from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -11,6 +12,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ProgressCallback
 
 from gd2po.core.metrics import PREFIX
+from gd2po.runs.checkpoints import STATE
 
 
 class RewardProgress(ProgressCallback):  # type: ignore[misc]
@@ -72,3 +74,20 @@ class StopOnInterrupt(TrainerCallback):  # type: ignore[misc]
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True
+
+
+class RewriteCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """Takes the state out of a checkpoint that is about to be written over.
+
+    A run that resumes from an earlier step writes later checkpoints a second time. Killed while it does, it would leave
+    one whose files are partly old and which looks complete, because the state, which is written last, is there already.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Where checkpoints go by steps, and after Ctrl-C."""
+        if control.should_save and state.is_world_process_zero:
+            (Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE).unlink(missing_ok=True)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Where checkpoints go by epochs."""
+        self.on_step_end(args, state, control)

@@ -1,4 +1,4 @@
-"""The table at the end of `gd2po train`."""
+"""What `gd2po train` says of a run: where it resumes, and the table at its end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from gd2po.core.metrics import PREFIX
+from gd2po.runs.checkpoints import Resume
+
+
+def print_resume(resume: Resume | None, console: Console) -> None:
+    """Print where a run resumes and what it passed over; nothing for one that starts anew."""
+    if resume is not None:
+        for line in (f"Resuming from {resume.checkpoint}", *resume.notes):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> None:

@@ -18,12 +18,12 @@ from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.trainer import GD2POTrainer
-from gd2po.runs.folder import open_run_folder, require_steps_left, write_config, write_summary
+from gd2po.runs.folder import RunFolder, open_run_folder, require_steps_left, write_config, write_summary
 from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
-from gd2po.training.callbacks import RewardProgress, StopOnInterrupt, Stopwatch
+from gd2po.training.callbacks import RewardProgress, RewriteCheckpoints, StopOnInterrupt, Stopwatch
 from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
-from gd2po.training.summary import print_summary
+from gd2po.training.summary import print_resume, print_summary
 
 
 def train_command(argv: Sequence[str]) -> int:
@@ -38,23 +38,32 @@ def train_command(argv: Sequence[str]) -> int:
     held_out = setup.load_held_out_prompts(run)
     eval_funcs = setup.load_eval_funcs(run, reward_funcs)
     setup.require_readable(eval_funcs, held_out)
-    folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
-    require_steps_left(training.resume_from_checkpoint, training.max_steps)
+    with open_run_folder(training.output_dir, training.resume_from_checkpoint) as folder:
+        training.resume_from_checkpoint = folder.checkpoint
+        require_steps_left(folder.checkpoint, training.max_steps)
+        trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
+        console = Console(quiet=not trainer.accelerator.is_main_process)
+        evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder.path, console)
+        return _train(parsed, folder, trainer, evaluation, console)
 
-    trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
-    console = Console(quiet=not trainer.accelerator.is_main_process)
+
+def _train(
+    parsed: ParsedRun, run_folder: RunFolder, trainer: GD2POTrainer, evaluation: HeldOutEvaluation, console: Console
+) -> int:
+    """Train in a folder that is held, and leave there what the run says; the exit status."""
+    folder, run = run_folder.path, parsed.run
     if trainer.accelerator.is_main_process:
         write_config(folder, parsed.resolved)
     console.print(f"Run folder: [bold]{folder}[/]", highlight=False)
+    print_resume(run_folder.resume, console)
 
-    evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder, console)
     before = evaluation.score(trainer, 0, "before training")
     if run.eval_every:
         trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
     stopwatch, stop = Stopwatch(), StopOnInterrupt()
-    trainer.add_callback(stopwatch)
-    trainer.add_callback(stop)
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    for callback in (stopwatch, stop, RewriteCheckpoints()):
+        trainer.add_callback(callback)
+    trainer.train(resume_from_checkpoint=run_folder.checkpoint)
     trainer.save_state()
     if stop.interrupted:
         _print_resume_command(folder, trainer.state.global_step, console)

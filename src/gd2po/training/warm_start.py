@@ -15,6 +15,8 @@ from gd2po.errors import ConfigError
 from gd2po.runs.folder import open_run_folder, write_config
 from gd2po.training import setup
 from gd2po.training.arguments import ParsedRun, parse_warm_start
+from gd2po.training.callbacks import RewriteCheckpoints
+from gd2po.training.summary import print_resume
 
 
 def warm_start_command(argv: Sequence[str]) -> int:
@@ -28,28 +30,30 @@ def warm_start_command(argv: Sequence[str]) -> int:
     demonstrations = load_demonstrations(
         run.dataset_name, run.dataset_train_split, config=run.dataset_config, size=run.dataset_size
     )
-    folder = open_run_folder(training.output_dir, training.resume_from_checkpoint)
-    tokenizer = setup.load_tokenizer(path, as_run)
-    _require_chat_template(tokenizer, demonstrations, path)
-    trainer = SFTTrainer(
-        model=setup.load_model(path, as_run),
-        args=training,
-        train_dataset=demonstrations,
-        processing_class=tokenizer,
-        quantization_config=get_quantization_config(parsed.model),
-        peft_config=get_peft_config(parsed.model),
-    )
-    console = Console(quiet=not trainer.accelerator.is_main_process)
-    if trainer.accelerator.is_main_process:
-        write_config(folder, parsed.resolved)
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
-    trainer.save_state()
-    trainer.save_model(str(folder))
+    with open_run_folder(training.output_dir, training.resume_from_checkpoint) as folder:
+        tokenizer = setup.load_tokenizer(path, as_run)
+        _require_chat_template(tokenizer, demonstrations, path)
+        trainer = SFTTrainer(
+            model=setup.load_model(path, as_run),
+            args=training,
+            train_dataset=demonstrations,
+            processing_class=tokenizer,
+            quantization_config=get_quantization_config(parsed.model),
+            peft_config=get_peft_config(parsed.model),
+            callbacks=[RewriteCheckpoints()],
+        )
+        console = Console(quiet=not trainer.accelerator.is_main_process)
+        if trainer.accelerator.is_main_process:
+            write_config(folder.path, parsed.resolved)
+        print_resume(folder.resume, console)
+        trainer.train(resume_from_checkpoint=folder.checkpoint)
+        trainer.save_state()
+        trainer.save_model(str(folder.path))
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if losses:
         console.print(f"Loss {losses[0]:.3f} -> {losses[-1]:.3f} on {len(demonstrations)} demonstrations.")
-    console.print(f"Run folder: {folder}", highlight=False, soft_wrap=True, markup=False)
-    _print_next_command(folder, console)
+    console.print(f"Run folder: {folder.path}", highlight=False, soft_wrap=True, markup=False)
+    _print_next_command(folder.path, console)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from run_checkpoints import write_checkpoint
 
 from gd2po.comparison.results import read_run
 from gd2po.comparison.run import folder as files
@@ -79,7 +81,7 @@ def test_a_full_disk_stops_the_comparison_and_says_so(
     make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path
 ) -> None:
     plan = make_plan({"a": FULL, "b": PLAIN})
-    with pytest.raises(DiskFullError, match="No space is left for .*: make room, and the same command resumes"):
+    with pytest.raises(DiskFullError, match="no space is left for .*: make room, and the same command resumes"):
         run(plan, tmp_path / "out", program)
     assert not files.is_done(files.run_folder(tmp_path / "out", "b", 0))
 
@@ -96,9 +98,10 @@ def test_a_run_goes_on_from_its_last_complete_checkpoint(
 ) -> None:
     plan = make_plan({"a": PLAIN, "b": PLAIN}, seeds=[0])
     target = files.run_folder(tmp_path / "out", "a", 0)
-    for step, state in ((1, "{}"), (2, "{}"), (3, '{"cut')):
-        (target / f"checkpoint-{step}").mkdir(parents=True)
-        (target / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+    plan = dataclasses.replace(plan, steps=4)
+    for step in (1, 2, 3):
+        write_checkpoint(target, step)
+    (target / "checkpoint-3" / "trainer_state.json").write_text('{"cut')
     (tmp_path / "out" / "plan.json").write_text("{}")
     run(plan, tmp_path / "out", program)
     assert "resumed from 2" in files.run_log(tmp_path / "out", "a", 0).read_text()
@@ -111,8 +114,7 @@ def test_a_run_killed_after_its_last_step_takes_no_step_more(
     run(plan, tmp_path / "out", program)
     target = files.run_folder(tmp_path / "out", "a", 0)
     for step in (2, 3):
-        (target / f"checkpoint-{step}").mkdir()
-        (target / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        write_checkpoint(target, step)
     (target / "summary.json").unlink()
     run(plan, tmp_path / "out", program)
     assert "resumed from 2" in files.run_log(tmp_path / "out", "a", 0).read_text()
@@ -153,6 +155,7 @@ import signal
 import sys
 from pathlib import Path
 from rich.console import Console
+from run_checkpoints import write_checkpoint
 from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.run.runner import Runner

@@ -10,22 +10,19 @@ compare.json, compare.html      the result
 
 from __future__ import annotations
 
-import errno
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from gd2po.comparison.run.plan import PLAN
 from gd2po.errors import DiskFullError, RunFolderError
+from gd2po.runs.checkpoints import newest_complete
+from gd2po.runs.files import NO_SPACE, naming_the_path
+from gd2po.runs.lock import hold_folder, is_empty
 
 SETTINGS, JSON_NAME, HTML_NAME = "settings.yaml", "compare.json", "compare.html"
 
-_LOCK = ".lock"
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _LEAST_FREE = 2**20
 """Bytes; with less, a run that failed has failed because of it."""
 
@@ -36,39 +33,33 @@ def opened(folder: Path) -> Iterator[None]:
 
     Raises:
         RunFolderError: another comparison is at work in it, or it holds something else.
+        OutputWriteError: it cannot be made.
         DiskFullError: no space is left to write to, then or while it is held.
     """
     with naming_a_full_disk(folder):
-        if folder.exists() and not folder.is_dir():
-            raise RunFolderError(f"`output_dir` must be a folder: {folder} is a file.")
-        if folder.is_dir() and not (folder / PLAN).exists() and any(path.name != _LOCK for path in folder.iterdir()):
-            raise RunFolderError(f"{folder} is not empty and holds no comparison. Choose another `output_dir`.")
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(folder / _LOCK).acquire(timeout=0)
-        except Timeout as error:
-            raise RunFolderError(
-                f"Another comparison is at work in {folder}. Wait for it to end, or choose another `output_dir`."
-            ) from error
-        with lock:
+        with naming_the_path(folder):
+            if not (folder / PLAN).exists() and not is_empty(folder):
+                raise RunFolderError(f"{folder} is not empty and holds no comparison. Choose another `output_dir`.")
+        with hold_folder(folder, "comparison"):
             yield
 
 
 @contextmanager
 def naming_a_full_disk(folder: Path) -> Iterator[None]:
-    """Turn the system's error about a full disk into one that says what to do."""
+    """Turn an error about a full disk into one that says what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_SPACE:
-            raise
-        raise full_disk(folder) from error
+        if error.errno in NO_SPACE or isinstance(error, DiskFullError):
+            raise full_disk(folder) from error
+        raise
 
 
 def full_disk(folder: Path) -> DiskFullError:
     """The error of a full disk."""
     return DiskFullError(
-        f"No space is left for {folder}. Nothing that is finished is lost: make room, and the same command resumes."
+        f"The disk is full: no space is left for {folder}. Nothing that is finished is lost: make room, and the same "
+        "command resumes."
     )
 
 
@@ -107,21 +98,7 @@ def last_checkpoint(run: Path, steps: int) -> Path | None:
 
     Not the one of the last step: a trainer that resumes from it takes a step more.
     """
-    found = [path for path in run.glob("checkpoint-*") if _step_of(path) < steps and _is_complete(path)]
-    return max(found, key=_step_of, default=None)
-
-
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.removeprefix("checkpoint-"))
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    """The state is what a trainer writes last."""
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    return newest_complete(run, before_step=steps)[0]
 
 
 def remove_checkpoints(run: Path) -> None:
