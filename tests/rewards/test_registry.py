@@ -1,6 +1,7 @@
 import functools
 import inspect
 import pickle
+import sys
 
 import pytest
 
@@ -99,3 +100,44 @@ def test_every_reward_can_be_an_evaluation_function_and_exact_calls_is_no_reward
         load_eval_func("exact_cals")
     with pytest.raises(ConfigError, match="There is no reward 'exact_calls'. Built in are: tool_call_correctness"):
         load_reward_func("exact_calls")
+
+
+@pytest.fixture
+def own_modules(tmp_path, monkeypatch):
+    """Modules of a user's own in the working directory."""
+    sources = {
+        "fine_rewards": "import math\nlimit = 3\ndef brevity(completions, **kwargs):\n    return [0.0]\n",
+        "broken_rewards": "def brevity(:\n",
+        "failing_rewards": "import math\nmath.nothing\n",
+        "leaving_rewards": "import sys\nsys.exit(0)\n",
+    }
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fine_rewards.brevty", "fine_rewards has no 'brevty'. Did you mean 'brevity'?"),
+        ("fine_rewards.xyz", r"cannot be imported: fine_rewards has no 'xyz'\."),
+        (
+            "fine_rewards.math",
+            "'fine_rewards.math' is a module. Name a function in it: fine_rewards.math.my_",
+        ),
+        ("fine_rewards.limit", "Reward 'fine_rewards.limit' must be a function: got int"),
+        ("no_rewards_here.f", "Reward 'no_rewards_here.f' cannot be imported: No module named 'no_rewards_here'"),
+        ("broken_rewards.brevity", "cannot be imported: SyntaxError: .*broken_rewards.py"),
+        ("failing_rewards.f", r"AttributeError: module 'math' has .* \(line 2 of .*failing_rewards.py\)"),
+        ("leaving_rewards.f", r"cannot be imported: SystemExit: 0 \(line 2 of .*leaving_rewards.py\)"),
+        *((name, "is no import path: it must be names") for name in ("..f", ".f", "f.", ".", "a..f", "a-b.f")),
+    ],
+)
+def test_a_function_that_cannot_be_had_is_a_message(own_modules, name, message):
+    with pytest.raises(ConfigError, match=message):
+        load_reward_func(name)
+
+
+def test_a_function_of_ones_own_is_found(own_modules):
+    assert load_reward_func("fine_rewards.brevity")([]) == [0.0]

@@ -17,6 +17,7 @@ from gd2po.rewards import validate_scores
         [1, 0.5, None],
         (1.0, 0.5, float("nan")),
         [True, Fraction(1, 2), None],
+        [Decimal(1), Decimal("0.5"), Decimal("sNaN")],
         [np.float32(1), np.float64(0.5), np.float64("nan")],
         [np.bool_(True), np.array(0.5), np.array([None], dtype=object)],
         np.array([1.0, 0.5, np.nan]),
@@ -52,7 +53,7 @@ def test_what_is_no_list_of_scores_is_an_error(scores, kind):
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [("0.5", "str '0.5'"), (1j, "complex"), (Decimal(1), "Decimal"), ([1.0], "list"), ({}, "dict"),
+    [("0.5", "str '0.5'"), (1j, "complex"), ([1.0], "list"), ({}, "dict"),
      (np.array([1.0, 2.0]), r"ndarray of shape \(2,\)"), (torch.zeros(2, 2), r"Tensor of shape \(2, 2\)"),
      (np.array("a"), "ndarray"), (object(), "object")],
 )  # fmt: skip
@@ -63,8 +64,9 @@ def test_a_score_that_is_no_number_is_an_error_that_names_the_completion(value, 
 
 @pytest.mark.parametrize(
     "value",
-    [math.inf, -math.inf, 1e39, -1e39, 10**400, pytest.param(10**5000, id="5001 digits"), torch.tensor(-math.inf)],
-)
+    [math.inf, -math.inf, 1e39, -1e39, 10**400, Decimal("1e400"), torch.tensor(-math.inf),
+     pytest.param(10**5000, id="5001 digits")],
+)  # fmt: skip
 def test_a_score_that_is_infinite_in_float32_is_an_error_that_names_the_first(value):
     with pytest.raises(RewardFunctionError, match=r"`length` returned -?\S+ for completion 1\. .* finite in float32"):
         validate_scores("length", [1.0, value, value], expected=3)

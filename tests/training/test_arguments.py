@@ -151,3 +151,15 @@ def test_a_wrong_field_of_a_warm_start_names_its_own_help() -> None:
 def test_bfloat16_without_a_gpu_says_what_to_do() -> None:
     with pytest.raises(ConfigError, match="`bf16` needs a GPU .* Set it to false, on a CPU with `use_cpu`"):
         parse("--config", "tool-calling")
+
+
+def test_a_warm_start_refuses_numbers_that_nobody_can_mean() -> None:
+    with pytest.raises(ConfigError, match="`max_steps` must be a whole number of at least 1, or -1: got -5"):
+        parse_warm_start(["--max_steps", "-5", *CPU], OUTPUT_DIR)
+    with pytest.raises(ConfigError, match="`lora_r` must be a whole number of at least 1: got 0"):
+        parse_warm_start(["--lora_r", "0", *CPU], OUTPUT_DIR)
+
+
+def test_what_trl_refuses_is_an_error_of_ours() -> None:
+    with pytest.raises(ConfigError, match="'generation_batch_size' and 'steps_per_generation' can not be both"):
+        parse("--generation_batch_size", "64", "--steps_per_generation", "1", *CPU)

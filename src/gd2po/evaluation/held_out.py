@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gd2po.rewards import callable_name, validate_scores
+from gd2po.rewards import callable_name
+from gd2po.rewards.guard import guarded
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def score_held_out(
         eval_funcs: more of the same; they were not. All names have to be distinct.
 
     Raises:
-        RewardFunctionError: a function does not return one score or None per completion.
+        RewardFunctionError: a function raises, or does not return one score or None per completion.
 
     Example:
         >>> def brevity(completions, **kwargs):
@@ -61,11 +62,10 @@ def score_held_out(
     def scores_of(functions: Sequence[Callable[..., Any]]) -> dict[str, list[float]]:
         found = {}
         for function in functions:
-            name, scores = callable_name(function), function(prompts=prompts, completions=shaped, **columns)
+            scores = guarded(function)(prompts=prompts, completions=shaped, **columns)
             if inspect.isawaitable(scores):
                 scores = asyncio.run(_result_of(scores))
-            checked = validate_scores(name, scores, len(rows))
-            found[name] = [score for score in checked if score is not None]
+            found[callable_name(function)] = [score for score in scores if score is not None]
         return found
 
     rewards, metrics = scores_of(reward_funcs), scores_of(eval_funcs)

@@ -5,8 +5,10 @@ import functools
 import importlib
 import inspect
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 from gd2po.errors import ConfigError, InvalidInputError, did_you_mean
@@ -68,18 +70,41 @@ def load_function(kind: str, name: str, built_in: Mapping[str, Callable[..., Any
     if name in built_in:
         return built_in[name]
     module_name, _, attribute = name.rpartition(".")
-    if not module_name:
+    if "." not in name:
         hint = did_you_mean(name, built_in, f"Built in are: {', '.join(built_in)}.")
         raise ConfigError(
             f"There is no {kind} {name!r}. {hint} Your own go by their import path: my_module.my_function."
         )
+    what = f"{kind[0].upper()}{kind[1:]} {name!r}"
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise ConfigError(f"{what} is no import path: it must be names with a dot between them, my_module.my_function.")
+    module = _imported(module_name, what)
+    found = getattr(module, attribute, None)
+    if found is None:
+        functions = [key for key, value in vars(module).items() if inspect.isroutine(value)]
+        hint = did_you_mean(attribute, functions, "")
+        raise ConfigError(f"{what} cannot be imported: {module_name} has no {attribute!r}. {hint}".rstrip())
+    if isinstance(found, ModuleType):
+        raise ConfigError(f"{what} is a module. Name a function in it: {name}.my_function.")
+    if not callable(found):
+        raise ConfigError(f"{what} must be a function: got {type(found).__name__}.")
+    function: Callable[..., Any] = found
+    return function
+
+
+def _imported(module: str, what: str) -> ModuleType:
+    """A module, which may raise anything while it is imported, and even end the program."""
     if str(Path.cwd()) not in sys.path:  # as TRL does: a file beside you needs no installation
         sys.path.insert(0, str(Path.cwd()))
     try:
-        found: Callable[..., Any] = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"{kind[0].upper()}{kind[1:]} {name!r} cannot be imported: {error}.") from error
-    return found
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{what} cannot be imported: {error}.") from error
+    except (Exception, SystemExit) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise ConfigError(
+            f"{what} cannot be imported: {type(error).__name__}: {error} (line {last.lineno} of {last.filename})."
+        ) from error
 
 
 def configure(reward_func: Callable[..., Any], **options: Any) -> functools.partial[Any]:

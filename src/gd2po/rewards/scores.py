@@ -3,6 +3,7 @@
 import math
 import reprlib
 from collections.abc import Iterable, Mapping, Set
+from decimal import Decimal
 from numbers import Real
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ def validate_scores(name: str, scores: Any, expected: int, *, allow_nan: bool = 
 
     Args:
         name: Name of the reward function, for messages.
-        scores: What it returned: an iterable of real numbers, bools, one-element numpy or torch values, None.
+        scores: What it returned: an iterable of real numbers, decimals, bools, one-element numpy or torch values, None.
         expected: Number of completions.
         allow_nan: Take NaN for None, as TRL does. False: an error, for checks before a run.
 
@@ -67,12 +68,14 @@ def _as_score(name: str, value: Any, row: int, allow_nan: bool) -> float | None:
             raise _wrong_type(name, value, row) from error
     if number is None:
         return None
-    if not isinstance(number, Real):
+    if not isinstance(number, (Real, Decimal)):
         raise _wrong_type(name, value, row)
     try:
         score = float(number)
     except OverflowError:
         score = math.inf
+    except ValueError:  # Decimal's signalling NaN
+        score = math.nan
     if math.isnan(score):
         if allow_nan:
             return None

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, GD2POError
+from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.config import GD2POConfig
 from gd2po.recipes import recipe_command, recipe_names, recipe_path
 
@@ -83,10 +84,7 @@ class RunArguments:
     )
 
     def __post_init__(self) -> None:
-        for name in ("eval_prompts", "eval_every"):
-            value = getattr(self, name)
-            if value < 0:
-                raise ConfigError(f"`{name}` must be 0 or greater: got {value}.")
+        require_meant(vars(self))
         if self.eval_every and not self.eval_prompts:
             raise ConfigError("`eval_every` needs held-out prompts: set `eval_prompts` to how many.")
         if self.eval_funcs and not self.eval_prompts:
@@ -218,18 +216,27 @@ def _parse(
     try:
         *parsed, rest = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
     except ValueError as error:
-        if "support bf16" not in str(error):
-            raise
-        raise ConfigError(
-            "`bf16` needs a GPU that computes in bfloat16, and there is none here. Set it to false, on a CPU with "
-            "`use_cpu`."
-        ) from error
+        raise _refused(error) from error
+    for part in parsed:  # a model's arguments and those of supervised training check nothing themselves
+        require_meant(vars(part))
     unknown = [item.lstrip("-").split("=")[0] for item in rest if item.startswith("--")]
     _refuse_unknown(unknown, known, "", command)
     if rest:
         raise ConfigError(f"Not understood: {' '.join(rest)}. Each value follows the name of its field.")
     resolved = {key: value for key, value in parser.resolved.items() if key in known and key not in _NOT_KEPT}
     return parsed[: len(fields)], resolved
+
+
+def _refused(error: ValueError) -> GD2POError:
+    """What TRL or we say against the values, as an error of ours."""
+    if isinstance(error, GD2POError):
+        return error
+    if "support bf16" in str(error):
+        return ConfigError(
+            "`bf16` needs a GPU that computes in bfloat16, and there is none here. Set it to false, on a CPU with "
+            "`use_cpu`."
+        )
+    return ConfigError(str(error))
 
 
 def _take_config(argv: list[str]) -> tuple[list[str], str | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
+import time
 from typing import Any
 
 import pandas as pd
@@ -318,3 +320,17 @@ def test_a_trainer_passes_the_advice_on(make_trainer: Any, caplog: pytest.LogCap
     assert sum("'constant' was the same" in text for text in advice) == 1
     assert sum("pull against each other" in text for text in advice) == 1
     assert sum("of reward 'length'" in text for text in advice) == 1
+
+
+def test_what_is_neither_function_nor_model_is_refused(make_trainer: Any) -> None:
+    with pytest.raises(InvalidTypeError, match="`reward_funcs` must be functions, or models .*: got module"):
+        make_trainer([length, math])
+
+
+def test_a_reward_function_that_hangs_is_named_in_training(make_trainer: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def hanging(completions: Any, **kwargs: Any) -> list[float]:
+        time.sleep(0.2)
+        return [float(row) for row in range(len(completions))]
+
+    make_trainer([hanging], max_steps=1, reward_timeout=0.1).train()
+    assert "Reward function `hanging` has not returned for 0.1 seconds" in caplog.text

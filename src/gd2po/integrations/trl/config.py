@@ -10,6 +10,7 @@ from torch import Tensor
 from gd2po.core import AdvantageResult, Setting
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, MissingDependencyError
+from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.option_fields import OPTION_FIELDS, MethodOptions, given_options
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
@@ -32,14 +33,17 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             `{"reward": "length", "on": "correctness", "threshold": 1.0}`.
         skip_zero_advantage: leave rollouts without advantage out of forward and backward. The gradient is the same.
         log_rollouts: write every rollout's rewards and advantage into `<output_dir>/rollouts`.
+        reward_timeout: seconds after which a reward function that has not returned is named in a warning; training
+            waits for it all the same. None for never.
 
     Every option of every method is a field of the same name: `filtering`, `snr_threshold`, `whitening` ... Options that
     the chosen method does not have are ignored, so that one file serves several methods. `scale_rewards` is TRL's own.
 
     Raises:
         InvalidInputError: a value outside its range or choices (a ValueError).
-        ConfigError: an unknown method, a setting of TRL's that would have no effect here, a batch that holds no whole
-            groups, weights or conditions that make no sense, or a schedule that ends before the run.
+        ConfigError: a number that nobody can mean, an unknown method, a setting of TRL's that would have no effect
+            here, a batch that holds no whole groups, weights or conditions that make no sense, or a schedule that ends
+            before the run.
     """
 
     reward_weights: list[str] | None = field(  # text on the command line; numbers, schedules and functions once parsed
@@ -71,7 +75,16 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         metadata={"help": "Write every rollout's rewards and advantage to <output_dir>/rollouts, a file per step."},
     )
 
+    reward_timeout: float | None = field(
+        default=600.0,
+        metadata={
+            "help": "Seconds after which a reward function that has not returned is named in a warning. Training waits "
+            "for it all the same. Above 0."
+        },
+    )
+
     def __post_init__(self) -> None:
+        require_meant(vars(self))
         try:
             super().__post_init__()
         except ValueError as error:

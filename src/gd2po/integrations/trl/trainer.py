@@ -16,8 +16,8 @@ from torch import Tensor
 from gd2po.core import AdvantageResult
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
-from gd2po.integrations.reward_guard import guarded
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
+from gd2po.rewards.guard import guarded
 
 try:
     from accelerate.logging import get_logger
@@ -39,7 +39,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
     each reward under `conflict/...` (docs/metrics.md), and TRL's completions table shows these advantages.
 
     Raises:
-        InvalidTypeError: `args` is a plain `GRPOConfig`.
+        InvalidTypeError: `args` is a plain `GRPOConfig`, or a reward is neither a function nor a model.
         RewardFunctionError: during training, when a reward function raises or returns anything but one finite number
             or None per completion.
 
@@ -71,7 +71,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
                 f"`args` must be a GD2POConfig: got {type(args).__name__}. It takes every argument of GRPOConfig."
             )
         several = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
-        checked = [guarded(func) if _is_function(func) else func for func in several]
+        checked = [_checked(func, args.reward_timeout) for func in several]
         brings_rewards = kwargs.get("environment_factory") is not None  # of names that TRL finds out
         if reward_funcs is not None and not brings_rewards:
             check_rewards(args, [reward_name(func) for func in several], len(several))  # before TRL loads the model
@@ -170,9 +170,16 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             )
 
 
-def _is_function(reward_func: Any) -> bool:
-    """Not a reward model, which TRL takes as a module or by name."""
-    return callable(reward_func) and not isinstance(reward_func, torch.nn.Module)
+def _checked(reward_func: Any, timeout: float | None) -> Any:
+    """A reward function, guarded; a reward model, which TRL takes as a module or by name, as it is."""
+    if reward_func is None or isinstance(reward_func, (str, torch.nn.Module)):
+        return reward_func
+    if not callable(reward_func):
+        raise InvalidTypeError(
+            f"`reward_funcs` must be functions, or models by name or as modules: got {type(reward_func).__name__} "
+            f"{reward_func!r}."
+        )
+    return guarded(reward_func, timeout)
 
 
 def _loss_mask(output: dict[str, Any]) -> Tensor:

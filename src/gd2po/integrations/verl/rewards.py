@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gd2po.errors import ConfigError
-from gd2po.integrations.reward_guard import guarded
 from gd2po.rewards import configure, load_reward_func
+from gd2po.rewards.guard import guarded
 
 
 def compute_score(

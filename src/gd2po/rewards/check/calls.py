@@ -56,7 +56,7 @@ class RewardCaller:
                 result = self._executor.submit(self._loop.run_until_complete, result).result()
             elif isinstance(result, Iterator):
                 result = list(result)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RewardFunctionError(
                 f"Reward function `{self.name}` raised {type(error).__name__}: {error} "
                 f"(on {len(keywords['completions'])} sample completions, {form}). A completion can be any "
