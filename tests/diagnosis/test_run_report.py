@@ -11,6 +11,7 @@ import pytest
 
 from gd2po.core import Setting
 from gd2po.diagnosis import RewardLog, report_log, write_run_report
+from gd2po.errors import OutputWriteError
 
 
 @pytest.fixture
@@ -56,3 +57,16 @@ def test_a_setting_that_is_given_goes_before_that_of_the_folder(run_folder: Path
         assert report.diagnosis.source.run.label == "gd2po-hard"
     assert [reward.weight for reward in report.diagnosis.rewards] == [1.0, 2.0]
     assert json.loads((run_folder / "report.json").read_text())["source"]["weights_origin"] == "given"
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_log_is_read(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = RewardLog(run_folder / "rollouts")
+    monkeypatch.setattr(log, "chunks", lambda **_: pytest.fail("the log was read"))
+    (tmp_path / "pages").mkdir()
+    with pytest.raises(OutputWriteError, match="pages cannot be written: it is a folder: name a file"):
+        report_log(log, html=tmp_path / "pages")
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputWriteError, match="a file or a broken link stands where a folder has to be"):
+        report_log(log, json=tmp_path / "file" / "numbers.json")

@@ -12,6 +12,7 @@ from gd2po.diagnosis.model import Diagnosis
 from gd2po.diagnosis.views.json import write_json
 from gd2po.diagnosis.views.page import write_html
 from gd2po.logs.reward_log import RewardLog
+from gd2po.runs.files import require_place
 from gd2po.runs.folder import CONFIG
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
@@ -51,6 +52,8 @@ def report_log(
     Raises:
         DataFormatError: a malformed row or file.
         InvalidInputError: weights that do not go with the rewards, or none but 0.
+        OutputWriteError: a file cannot be written.
+        DiskFullError: no space is left for it.
         MissingDependencyError: a page is to be written, and `gd2po[report]` is not installed.
 
     Example:
@@ -65,6 +68,9 @@ def report_log(
     folder = log.files.run_folder
     if folder is not None and (folder / CONFIG).is_file():
         html, json = html or folder / HTML_NAME, json or folder / JSON_NAME
+    for path in (html, json):
+        if path is not None:
+            require_place(path)  # before the log is read, which may take minutes
     diagnosis = diagnose(log, reward_weights, setting=setting, progress=progress)
     return RunReport(
         diagnosis=diagnosis,

@@ -122,18 +122,26 @@ def damage(checkpoint: Path) -> str | None:
     if not (checkpoint / STATE).is_file():
         return f"{STATE} is missing, which is written last"
     for path in sorted(checkpoint.iterdir()):
-        check = _CHECKS.get(path.suffix)
-        if check is None or not path.is_file():
-            continue
-        try:
-            check(path)
-        except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            return f"{path.name} is damaged ({reason[:_SHOWN_ERROR].rstrip('. ')})"
+        reason = damage_of_file(path)
+        if reason is not None:
+            return reason
     if not _holds(checkpoint, _WEIGHTS):
         return "its weights are missing"
     if not _holds(checkpoint, _OPTIMIZER):
         return "the state of the optimizer is missing"
+    return None
+
+
+def damage_of_file(path: Path) -> str | None:
+    """What is wrong with a file of a checkpoint, in words; None if nothing is, or if nothing is known of its kind."""
+    check = _CHECKS.get(path.suffix)
+    if check is None or not path.is_file():
+        return None
+    try:
+        check(path)
+    except (OSError, ValueError, RuntimeError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"{path.name} is damaged ({reason[:_SHOWN_ERROR].rstrip('. ')})"
     return None
 
 

@@ -11,6 +11,9 @@ from typing import Final
 
 from gd2po.errors import DiskFullError, GD2POError, OutputWriteError
 
+FULL: Final = "The disk is full"
+"""How every message about it begins; a comparison looks for it in what its runs say."""
+
 NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk and a full quota."""
 
@@ -41,15 +44,26 @@ def write_with(path: str | Path, write: Callable[[Path], object]) -> Path:
     path = Path(path)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with naming_the_path(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        require_place(path)
         try:
             write(draft)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
     return path
+
+
+def require_place(path: str | Path) -> None:
+    """Make the folder of a file, and raise where no file can be.
+
+    Raises:
+        OutputWriteError: it is a folder, or its folder cannot be made.
+    """
+    path = Path(path)
+    with naming_the_path(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -66,9 +80,7 @@ def naming_the_path(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if error.errno in NO_SPACE:
-            raise DiskFullError(
-                f"The disk is full: no space is left to write {path}. Make room and try again."
-            ) from error
+            raise DiskFullError(f"{FULL}: no space is left to write {path}. Make room and try again.") from error
         raise _cannot_write(path, error) from error
 
 

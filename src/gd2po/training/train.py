@@ -22,6 +22,7 @@ from gd2po.runs.folder import RunFolder, open_run_folder, require_steps_left, wr
 from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.callbacks import RewardProgress, RewriteCheckpoints, StopOnInterrupt, Stopwatch
+from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
 from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
 from gd2po.training.summary import print_resume, print_summary
 
@@ -44,7 +45,8 @@ def train_command(argv: Sequence[str]) -> int:
         trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
         console = Console(quiet=not trainer.accelerator.is_main_process)
         evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder.path, console)
-        return _train(parsed, folder, trainer, evaluation, console)
+        with naming_what_is_needed(folder.path, trainer):
+            return _train(parsed, folder, trainer, evaluation, console)
 
 
 def _train(
@@ -61,7 +63,7 @@ def _train(
     if run.eval_every:
         trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
     stopwatch, stop = Stopwatch(), StopOnInterrupt()
-    for callback in (stopwatch, stop, RewriteCheckpoints()):
+    for callback in (stopwatch, stop, RewriteCheckpoints(), WarnOfLittleRoom(folder, console)):
         trainer.add_callback(callback)
     trainer.train(resume_from_checkpoint=run_folder.checkpoint)
     trainer.save_state()

@@ -16,6 +16,7 @@ from gd2po.runs.folder import open_run_folder, write_config
 from gd2po.training import setup
 from gd2po.training.arguments import ParsedRun, parse_warm_start
 from gd2po.training.callbacks import RewriteCheckpoints
+from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
 from gd2po.training.summary import print_resume
 
 
@@ -43,12 +44,14 @@ def warm_start_command(argv: Sequence[str]) -> int:
             callbacks=[RewriteCheckpoints()],
         )
         console = Console(quiet=not trainer.accelerator.is_main_process)
-        if trainer.accelerator.is_main_process:
-            write_config(folder.path, parsed.resolved)
+        trainer.add_callback(WarnOfLittleRoom(folder.path, console))
         print_resume(folder.resume, console)
-        trainer.train(resume_from_checkpoint=folder.checkpoint)
-        trainer.save_state()
-        trainer.save_model(str(folder.path))
+        with naming_what_is_needed(folder.path, trainer):
+            if trainer.accelerator.is_main_process:
+                write_config(folder.path, parsed.resolved)
+            trainer.train(resume_from_checkpoint=folder.checkpoint)
+            trainer.save_state()
+            trainer.save_model(str(folder.path))
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     if losses:
         console.print(f"Loss {losses[0]:.3f} -> {losses[-1]:.3f} on {len(demonstrations)} demonstrations.")

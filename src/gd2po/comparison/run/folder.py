@@ -18,7 +18,7 @@ from pathlib import Path
 from gd2po.comparison.run.plan import PLAN
 from gd2po.errors import DiskFullError, RunFolderError
 from gd2po.runs.checkpoints import newest_complete
-from gd2po.runs.files import NO_SPACE, naming_the_path
+from gd2po.runs.files import FULL, NO_SPACE, naming_the_path
 from gd2po.runs.lock import hold_folder, is_empty
 
 SETTINGS, JSON_NAME, HTML_NAME = "settings.yaml", "compare.json", "compare.html"
@@ -58,7 +58,7 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
 def full_disk(folder: Path) -> DiskFullError:
     """The error of a full disk."""
     return DiskFullError(
-        f"The disk is full: no space is left for {folder}. Nothing that is finished is lost: make room, and the same "
+        f"{FULL}: no space is left for {folder}. Nothing that is finished is lost: make room, and the same "
         "command resumes."
     )
 

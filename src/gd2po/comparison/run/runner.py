@@ -17,6 +17,7 @@ from rich.console import Console
 from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.run.progress import ProgressView
+from gd2po.runs.files import FULL
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Of the libraries that torch and numpy compute with."""
@@ -115,7 +116,7 @@ class Runner:
             view.finished(run, None)
             return
         log = files.run_log(self._folder, *run)
-        if _NO_SPACE in log_tail(log) or files.is_full(self._folder):
+        if any(text in log_tail(log) for text in (FULL, _NO_SPACE)) or files.is_full(self._folder):
             raise files.full_disk(self._folder)
         error = error_of(log, process.returncode)
         files.error_file(self._folder, *run).write_text(f"{error}\n", encoding="utf-8")
