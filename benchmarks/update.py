@@ -2,6 +2,7 @@
 
     python benchmarks/update.py
     python benchmarks/update.py --model PATH_OR_ID [--gguf_file FILE] --rollouts 8
+    python benchmarks/update.py --smollm2-135m --bf16 --prompt 256 --completion 256
 
 An update is forward, TRL's loss, backward and optimizer step of `GD2POTrainer` on one batch of rollouts whose
 completions have random lengths. Which rollouts have an advantage of 0 is drawn at random.
@@ -18,7 +19,7 @@ from typing import Any
 import torch
 from _timing import Measurement, median_milliseconds, print_table, write_json
 from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from gd2po import GD2POConfig, GD2POTrainer
 from gd2po.data import builtin_model
@@ -33,10 +34,19 @@ def no_reward(completions: list[Any], **kwargs: Any) -> list[float]:
     return [0.0] * len(completions)
 
 
-def make_trainer(model: Any, tokenizer: Any, rollouts: int, folder: str) -> GD2POTrainer:
+def random_smollm2() -> LlamaForCausalLM:
+    """A model of SmolLM2-135M's shape with random weights: enough to time it."""
+    config = LlamaConfig(
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, max_position_embeddings=8192, tie_word_embeddings=True,
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def make_trainer(model: Any, tokenizer: Any, rollouts: int, folder: str, bf16: bool) -> GD2POTrainer:
     """A trainer whose loss is timed; it never generates."""
     settings = GD2POConfig(
-        output_dir=folder, use_cpu=not torch.cuda.is_available(), bf16=False, gradient_checkpointing=False,
+        output_dir=folder, use_cpu=not torch.cuda.is_available(), bf16=bf16, gradient_checkpointing=False,
         num_generations=4, per_device_train_batch_size=rollouts, report_to="none", learning_rate=1e-6,
     )  # fmt: skip
     prompts = Dataset.from_dict({"prompt": ["unused"]})
@@ -101,6 +111,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="builtin:toolcalls", help="path or hub id (default: %(default)s)")
     parser.add_argument("--gguf_file", help="file inside the model's folder, for weights in GGUF")
+    parser.add_argument("--smollm2-135m", action="store_true", help="a model of that shape with random weights instead")
+    parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16, on a GPU")
     parser.add_argument("--rollouts", type=int, default=64, help="per batch (default: %(default)s)")
     parser.add_argument("--prompt", type=int, default=128, help="tokens (default: %(default)s)")
     parser.add_argument("--completion", type=int, default=128, help="tokens at most (default: %(default)s)")
@@ -113,10 +125,13 @@ def main() -> None:
 
     path = builtin_model(options.model)
     from_gguf = {"gguf_file": options.gguf_file} if options.gguf_file else {}
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **from_gguf)
+    if options.smollm2_135m:
+        model, options.model = random_smollm2(), "a random SmolLM2-135M"
+    else:
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **from_gguf)
     tokenizer = AutoTokenizer.from_pretrained(path, **from_gguf)
     with tempfile.TemporaryDirectory() as folder:
-        measurements = measure(make_trainer(model, tokenizer, options.rollouts, folder), options)
+        measurements = measure(make_trainer(model, tokenizer, options.rollouts, folder, options.bf16), options)
     title = f"Update of {options.model}, {options.rollouts} rollouts, medians of {options.repeats} rounds"
     print_table(title, measurements)
     if options.json:

@@ -10,9 +10,14 @@ from gd2po.rewards import (
     EVAL_FUNCS,
     REWARD_FUNCS,
     RewardFunc,
+    answer_quality,
     callable_name,
     configure,
     exact_calls,
+    judge_a,
+    judge_b,
+    judge_c,
+    judge_d,
     load_eval_func,
     load_reward_func,
     noisy_grader_a,
@@ -38,6 +43,7 @@ def test_recipes_find_every_reward_under_its_own_name():
     functions: list[RewardFunc] = [
         *(tool_call_correctness, tool_call_format, think_length),
         *(noisy_grader_a, noisy_grader_b),
+        *(judge_a, judge_b, judge_c, judge_d),
     ]
     assert {function.__name__: function for function in functions} == REWARD_FUNCS
 
@@ -94,7 +100,7 @@ def test_names_and_coroutine_functions_are_seen_as_trl_sees_them():
 
 
 def test_every_reward_can_be_an_evaluation_function_and_exact_calls_is_no_reward():
-    assert {**REWARD_FUNCS, "exact_calls": exact_calls} == EVAL_FUNCS
+    assert {**REWARD_FUNCS, "exact_calls": exact_calls, "answer_quality": answer_quality} == EVAL_FUNCS
     assert load_eval_func("think_length") is think_length
     with pytest.raises(ConfigError, match="There is no evaluation function 'exact_cals'. Did you mean 'exact_calls'"):
         load_eval_func("exact_cals")

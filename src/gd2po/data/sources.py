@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 BUILTIN_PREFIX: Final = "builtin:"
 """No path, URL or hub id starts like this, so that a built-in name never hides a file or a dataset."""
 
-_TASKS: Final = {"builtin:toolcalls": load_toolcalls}
+_TASKS: Final[dict[str, Callable[..., Dataset]]] = {
+    "builtin:toolcalls": load_toolcalls,
+    "builtin:toolcalls-easy": functools.partial(load_toolcalls, level="easy"),
+}
 _POLICIES: Final = {"builtin:toolcalls": POLICY_PATH}
 _HUB_ID: Final = re.compile(r"[\w.-]+/[\w.-]+")
 _SPLIT_NAMES: Final = ("train", "test", "validation", "val", "dev", "eval")
@@ -65,7 +69,8 @@ def load_prompts(source: str, split: str = "train", *, config: str | None = None
     """Prompts to train or evaluate on, with the column `prompt` and whatever else the source holds.
 
     Args:
-        source: `builtin:toolcalls`; path or URL of a Parquet, JSON, JSON lines or CSV file; a folder; or a hub id.
+        source: `builtin:toolcalls`, or `builtin:toolcalls-easy` for its easy requests; path or URL of a Parquet, JSON,
+            JSON lines or CSV file; a folder; or a hub id.
             verl's RL schema (columns `prompt` and `reward_model`) becomes `prompt` and `answer`, and
             where it holds no reference answers, as for reward models, `prompt` and `data_source`.
         split: which part; a file or URL is one part.
@@ -79,7 +84,7 @@ def load_prompts(source: str, split: str = "train", *, config: str | None = None
     if source.startswith(BUILTIN_PREFIX):
         if source not in _TASKS:
             raise DataFormatError(f"There is no built-in task {source!r}. Built in: {', '.join(_TASKS)}.")
-        return _TASKS[source](split, size)  # type: ignore[arg-type]  # the task itself refuses an unknown split
+        return _TASKS[source](split, size)  # the task itself refuses an unknown split
     dataset = _load(source, split, config)
     columns = dataset.column_names
     if has_reference_answers(dataset):

@@ -15,6 +15,7 @@ from gd2po.data.toolcalls.task import (
     ToolCallExample,
     load_toolcalls,
     toolcall_examples,
+    toolcall_prompts,
 )
 from gd2po.data.toolcalls.tools import ERRANDS, TOOLS
 from gd2po.errors import InvalidInputError
@@ -261,3 +262,21 @@ def test_an_unknown_split_is_an_error() -> None:
 def test_a_size_below_one_is_an_error(size: int) -> None:
     with pytest.raises(InvalidInputError, match=f"`size` needs at least one row, got {size}"):
         load_toolcalls("train", size)
+
+
+def test_easy_requests_need_one_call_at_most_without_dates_and_decimal_numbers() -> None:
+    easy = toolcall_prompts("test", 200, level="easy")
+    assert len(easy) == 200
+    assert {example.kind for example in easy} == {"one_call", "small_talk", "no_tool", "missing"}
+    for example in easy:
+        calls = called(example)
+        assert len(calls) <= 1
+        values = [value for call in calls for value in call["parameters"].values()]
+        assert not any(isinstance(value, float) or re.fullmatch(r"\d{4}-\d\d-\d\d", str(value)) for value in values)
+    some = load_toolcalls("test", 200, level="easy")
+    assert some["answer"] == [example.answer for example in easy]
+
+
+def test_the_easy_requests_are_those_of_the_whole_task_in_its_order() -> None:
+    everything, easy = toolcall_prompts("train", 300), toolcall_prompts("train", 60, level="easy")
+    assert easy == [example for example in everything if example.is_easy][:60]

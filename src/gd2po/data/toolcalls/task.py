@@ -8,6 +8,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 Split = Literal["train", "test"]
+Level = Literal["all", "easy"]
 Kind = Literal["one_call", "two_calls", "small_talk", "no_tool", "missing"]
 
 SYSTEM_PROMPT = "Write <think>, then <tool_call> or <response>. It is 2026. Tools:"
@@ -116,6 +118,13 @@ class ToolCallExample:
         return rlla_answer(self.thought, [call.as_json() for call in self.calls], self.response)
 
     @property
+    def is_easy(self) -> bool:
+        """Whether it needs at most one call, with neither a date nor a decimal number in it."""
+        calls = self.calls or ((self.intended,) if self.intended else ())
+        kinds = {argument.parameter.type for call in calls for argument in call.arguments}
+        return len(self.calls) < 2 and kinds.isdisjoint({"date", "number"})
+
+    @property
     def split(self) -> Split:
         """The split that the prompt belongs to, from a hash of the request and the set of tools in the prompt."""
         key = "\n".join([self.request, *sorted(tool.signature for tool in self.tools)])
@@ -189,13 +198,25 @@ def toolcall_examples(split: Split, *, seed: int = 0) -> Iterator[ToolCallExampl
     return _stream(split, random.Random(f"toolcalls {split} {seed}"))
 
 
-def load_toolcalls(split: Split, size: int | None = None, *, seed: int = 0) -> Dataset:
+def toolcall_prompts(
+    split: Split, size: int | None = None, *, seed: int = 0, level: Level = "all"
+) -> list[ToolCallExample]:
+    """The rows of `load_toolcalls` with all that is known about them; arguments and errors as there."""
+    rows = DEFAULT_SIZES.get(split, 1) if size is None else size
+    if rows < 1:
+        raise InvalidInputError(f"`size` needs at least one row, got {size}. Leave it out for the default.")
+    stream = toolcall_examples(split, seed=seed)
+    return list(islice((example for example in stream if level == "all" or example.is_easy), rows))
+
+
+def load_toolcalls(split: Split, size: int | None = None, *, seed: int = 0, level: Level = "all") -> Dataset:
     """The built-in task as a data set with the columns `prompt` and `answer`.
 
     Args:
         split: "train" or "test"; no prompt is in both, whatever the sizes and seeds.
         size: number of rows; None means 4096 for "train" and 512 for "test".
         seed: the same seed gives the same rows; a smaller size gives the first of them.
+        level: "all", or "easy" for those that need at most one call and give no date or decimal number in it.
 
     Returns:
         `datasets.Dataset` with `prompt` (a system and a user message) and `answer` (reference text in RLLA format).
@@ -210,15 +231,11 @@ def load_toolcalls(split: Split, size: int | None = None, *, seed: int = 0) -> D
         >>> load_toolcalls("test", 3).column_names
         ['prompt', 'answer']
     """
-    rows = DEFAULT_SIZES.get(split, 1) if size is None else size
-    if rows < 1:
-        raise InvalidInputError(f"`size` needs at least one row, got {size}. Leave it out for the default.")
-    stream = toolcall_examples(split, seed=seed)
+    examples = toolcall_prompts(split, size, seed=seed, level=level)
     try:
         from datasets import Dataset
     except ImportError as error:
         raise MissingDependencyError("load_toolcalls needs datasets: pip install 'gd2po[trl]'.") from error
-    examples = [next(stream) for _ in range(rows)]
     return Dataset.from_dict({
         "prompt": [example.prompt for example in examples],
         "answer": [example.answer for example in examples],

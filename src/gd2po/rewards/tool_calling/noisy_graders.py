@@ -8,7 +8,7 @@ from typing import Any
 from gd2po.errors import InvalidInputError
 from gd2po.rewards.completions import completion_texts, require_number
 from gd2po.rewards.protocol import Completion
-from gd2po.rewards.tool_calling.scores import tool_call_correctness, tool_call_format
+from gd2po.rewards.tool_calling.quality import answer_quality
 
 
 def noisy_grader_a(
@@ -21,9 +21,9 @@ def noisy_grader_a(
 ) -> list[float | None]:
     r"""The quality of each answer as a grader sees it who errs by about `noise`: quality + noise * error.
 
-    quality is `tool_call_correctness` from 0 to 1 where the reference calls tools, and `tool_call_format` where it
-    calls none. error is standard normal, drawn from a hash of the completion's text, the grader and `seed`: the same
-    text gets the same grade on every machine, and the errors of `noisy_grader_a` and `noisy_grader_b` are independent.
+    quality is `answer_quality`. error is standard normal, drawn from a hash of the completion's text, the grader and
+    `seed`: the same text gets the same grade on every machine, and the errors of `noisy_grader_a` and `noisy_grader_b`
+    are independent.
 
     Such graders stand for two reward models of the same quality. They agree wherever the answers of a group differ
     enough, so a filter of conflicts drops rollouts of which the grades say little.
@@ -70,13 +70,11 @@ def _grades(
     require_number("noise", noise)
     if noise < 0:
         raise InvalidInputError(f"`noise` must be 0 or greater, got {noise}.")
-    correctness = tool_call_correctness(completions, answer, low=0.0, high=1.0)
-    layout = tool_call_format(completions, answer)
-    grades: list[float | None] = []
-    for text, calls, form in zip(completion_texts(completions), correctness, layout, strict=True):
-        quality = form if calls is None else calls
-        grades.append(None if quality is None else quality + noise * _error(f"{grader} {seed}\n{text}"))
-    return grades
+    qualities = answer_quality(completions, answer)
+    return [
+        None if quality is None else quality + noise * _error(f"{grader} {seed}\n{text}")
+        for text, quality in zip(completion_texts(completions), qualities, strict=True)
+    ]
 
 
 def _error(key: str) -> float:
