@@ -24,6 +24,15 @@ def diagnose(
             "--reward_weights", help="Weights of the rewards: a=1,b=0.5, or one per reward: 1,0.5.", show_default=False
         ),
     ] = None,
+    reward_conditions: Annotated[
+        str | None,
+        typer.Option(
+            "--reward_conditions",
+            help="Conditions to try on the log, as JSON: "
+            '[{"reward": "length", "on": "correctness", "threshold": 1.0}].',
+            show_default=False,
+        ),
+    ] = None,
     group: Annotated[
         str | None, typer.Option(help="Column that is equal for the rollouts of one prompt.", show_default=False)
     ] = None,
@@ -63,6 +72,7 @@ def diagnose(
         report = report_log(
             log,
             weights,
+            reward_conditions=reward_conditions,
             html=html,
             json=None if json == "-" else json,
             progress=lambda rollouts: status.update(f"Read {rollouts:,} rollouts ..."),

@@ -6,18 +6,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 import torch
 
 from gd2po.core import Setting
 from gd2po.core.tolerances import SHARE_ROUNDING, SNR_EPS
-from gd2po.diagnosis.model import Diagnosis, MethodSample, WeightsOrigin
+from gd2po.diagnosis.model import (
+    ConditionNumbers,
+    ConditionOrigin,
+    Diagnosis,
+    MethodSample,
+    RewardNumbers,
+    WeightsOrigin,
+)
 from gd2po.diagnosis.numbers.batch import Batch
+from gd2po.diagnosis.numbers.conditions import evaluate_conditions, natural_conditions
 from gd2po.diagnosis.numbers.estimates import Estimates
 from gd2po.diagnosis.numbers.methods import evaluate_settings
-from gd2po.diagnosis.numbers.sample import StepSample
+from gd2po.diagnosis.numbers.sample import Step, StepSample
 from gd2po.diagnosis.numbers.sums import THRESHOLDS, Sums, threshold_index
+from gd2po.diagnosis.numbers.weights import StepWeights
 from gd2po.diagnosis.sections import (
     course_section,
     explorer_section,
@@ -33,6 +43,8 @@ from gd2po.diagnosis.verdict.evidence import Evidence
 from gd2po.errors import DataFormatError, InvalidInputError
 from gd2po.logs.grouping import StepReturnsError
 from gd2po.logs.reward_log import RewardLog
+from gd2po.report.wording import counted
+from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.settings import GIVEN, RunSettings
 
 
@@ -41,6 +53,7 @@ def diagnose(
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
     *,
     setting: Setting | None = None,
+    reward_conditions: Any = None,
     progress: Callable[[int], None] | None = None,
 ) -> Diagnosis:
     r"""The diagnosis of a log.
@@ -51,6 +64,8 @@ def diagnose(
             them, else all 1.
         setting: the run's own method and options, to mark and to look at the rewards by. None: as the run's log or
             folder says.
+        reward_conditions: what to try, as `GD2POConfig` takes them: the report then says what they would do. Those
+            that the run was made with are known from its log.
         progress: told how many rollouts have been read, now and then.
 
     Returns:
@@ -59,6 +74,7 @@ def diagnose(
     Raises:
         DataFormatError: a malformed row or file.
         InvalidInputError: weights that do not go with the rewards, or none but 0.
+        ConfigError: conditions that make no sense, or on an unknown reward.
 
     Example:
         >>> import tempfile, pathlib
@@ -71,22 +87,25 @@ def diagnose(
     names = log.layout.reward_names
     settings = _run_settings(log, setting)
     run = settings.setting
-    weights, weights_origin = _weights(reward_weights, settings, names)
+    asked = _asked_conditions(reward_conditions, names)
+    weights, weights_origin = _weights(reward_weights, settings, log)
     try:
-        sums, sample = _add_up(log, weights, run, progress, in_order=True)
+        sums, sample = _add_up(log, weights, settings, progress, in_order=True)
     except StepReturnsError:
-        sums, sample = _add_up(log, weights, run, progress, in_order=False)
+        sums, sample = _add_up(log, weights, settings, progress, in_order=False)
 
     estimates = Estimates.from_blocks(sums.blocks)
-    steps, chosen = sums.steps(), sample.steps()
+    steps = sums.steps()
+    as_given = [_with_weights(step, weights) for step in sample.steps()]
+    rewards = rewards_section(names, weights, sums, steps, estimates)
     with _one_thread():
-        evaluated = evaluate_settings(chosen, names, weights, run)
-    notes = [*settings.notes, *_assumptions(run, weights_origin), *evaluated.notes]
+        evaluated = evaluate_settings(_conditioned(as_given, settings, names), names, weights.usual, run)
+        conditions = _conditions(as_given, names, weights.usual, settings, asked, rewards)
+    notes = [*settings.notes, *_assumptions(settings, weights_origin, weights.without(steps["step"])), *evaluated.notes]
     source = source_section(log, sums, steps, settings=settings, weights_origin=weights_origin, notes=notes)
     kinds = pair_kinds(estimates)
-    rewards = rewards_section(names, weights, sums, steps, estimates)
     overall = overall_section(estimates)
-    explorer = explorer_section(names, weights, sums, estimates, run)
+    explorer = explorer_section(rewards, sums, estimates, settings)
     own = next((method for method in evaluated.numbers if method.is_run), None)
     return Diagnosis(
         source=source,
@@ -94,8 +113,9 @@ def diagnose(
         rewards=rewards,
         pairs=pairs_section(names, kinds, estimates),
         overall=overall,
+        conditions=conditions,
         methods=evaluated.numbers,
-        method_sample=MethodSample(len(chosen), sum(len(step.rewards) for step in chosen)),
+        method_sample=MethodSample(len(as_given), sum(len(step.rewards) for step in as_given)),
         explorer=explorer,
         course=course_section(names, steps),
         prompts=prompts_section(log, sums),
@@ -110,18 +130,74 @@ def _run_settings(log: RewardLog, given: Setting | None) -> RunSettings:
 
 
 def _weights(
-    given: Mapping[str, float] | Sequence[float] | None, settings: RunSettings, names: Sequence[str]
-) -> tuple[list[float], WeightsOrigin]:
+    given: Mapping[str, float] | Sequence[float] | None, settings: RunSettings, log: RewardLog
+) -> tuple[StepWeights, WeightsOrigin]:
+    names = log.layout.reward_names
     if given is not None:
-        return resolve_weights(given, names), "given"
-    if settings.reward_weights is not None:
-        return settings.reward_weights, "run"
-    return [1.0] * len(names), "assumed"
+        return StepWeights(tuple(resolve_weights(given, names))), "given"
+    by_step = log.step_weights
+    usual = (1.0,) * len(names) if settings.reward_weights is None else tuple(settings.reward_weights)
+    known = bool(by_step) or settings.reward_weights is not None
+    return StepWeights(usual, by_step), "run" if known else "assumed"
 
 
-def _assumptions(run: Setting | None, weights_origin: WeightsOrigin) -> Iterator[str]:
+def _with_weights(step: Step, weights: StepWeights) -> Step:
+    if not weights.by_step:
+        return step
+    return replace(step, weights=torch.tensor(weights.at(step.number), dtype=torch.float64))
+
+
+def _conditioned(steps: Sequence[Step], settings: RunSettings, names: Sequence[str]) -> list[Step]:
+    """The steps with the rewards as the run's own method saw them."""
+    conditions = settings.reward_conditions
+    if conditions is None:
+        return list(steps)
+    return [replace(step, rewards=conditions.apply(step.rewards, names)) for step in steps]
+
+
+def _asked_conditions(given: Any, names: Sequence[str]) -> RewardConditions | None:
+    if not given:
+        return None
+    asked = RewardConditions.of(given)
+    asked.check_names(names)
+    return asked
+
+
+def _conditions(
+    steps: Sequence[Step],
+    names: Sequence[str],
+    weights: Sequence[float],
+    settings: RunSettings,
+    asked: RewardConditions | None,
+    rewards: Sequence[RewardNumbers],
+) -> list[ConditionNumbers]:
+    """What conditions would do: those of the run, those that were asked for, or else some that the rewards suggest."""
+    own = settings.reward_conditions
+    candidates: list[tuple[ConditionOrigin, RewardConditions | None]] = []
+    candidates += [("run", own)] if own is not None else []
+    candidates += [("given", asked)] if asked is not None else []
+    candidates = candidates or [("tried", conditions) for conditions in natural_conditions(rewards)]
+    return evaluate_conditions(steps, names, weights, [("none", None), *candidates]) if candidates else []
+
+
+def _assumptions(settings: RunSettings, weights_origin: WeightsOrigin, steps_without: int) -> Iterator[str]:
     """What a reader has to know of how the numbers were made, in sentences."""
-    if weights_origin == "assumed":
+    run, conditions = settings.setting, settings.reward_conditions
+    if conditions is not None:
+        words = "; ".join(condition.words for condition in conditions.conditions)
+        yield (
+            f"The run conditioned its rewards: {words}. Columns of rewards are raw, as the functions gave them, and so "
+            "are means, ranges, saturation and the scores of single rollouts here; constant groups, signals, pairs, "
+            "thresholds and methods are of the conditioned rewards."
+        )
+    if steps_without:
+        yield (
+            f"{counted(steps_without, 'step does', 'steps do')} not say which weights the rewards had, although others "
+            "do: the weights of the run where it has any for all steps, else 1."
+        )
+    if settings.weights_move and weights_origin == "assumed":
+        yield "The weights of the rewards moved over the steps, and the log does not say how: weights of 1 assumed."
+    elif weights_origin == "assumed":
         yield (
             "Reward weights of 1 assumed: neither the log nor its run folder says how the rewards were weighed. Give "
             "`reward_weights` if they were others."
@@ -163,25 +239,29 @@ def resolve_weights(weights: Mapping[str, float] | Sequence[float], names: Seque
 
 def _add_up(
     log: RewardLog,
-    weights: Sequence[float],
-    run: Setting | None,
+    weights: StepWeights,
+    settings: RunSettings,
     progress: Callable[[int], None] | None,
     *,
     in_order: bool,
 ) -> tuple[Sums, StepSample]:
     """One pass over the log: its sums, and the steps to evaluate settings on."""
-    sums, sample = Sums(len(weights)), StepSample(in_order=in_order)
-    options = {} if run is None else run.resolved
+    sums, sample = Sums(len(weights.usual)), StepSample(in_order=in_order)
+    options = {} if settings.setting is None else settings.setting.resolved
+    conditions, names = settings.reward_conditions, log.layout.reward_names
+    condition = None if conditions is None else lambda rewards: conditions.apply(rewards, names)
     with _one_thread():
         for chunk in log.chunks(in_order=in_order, progress=progress):
-            sums.add(
-                Batch.from_chunk(
-                    chunk,
-                    weights,
-                    scale_rewards=options.get("scale_rewards", True),
-                    snr_eps=options.get("snr_eps", SNR_EPS),
+            for piece, of_piece in weights.pieces(chunk):
+                sums.add(
+                    Batch.from_chunk(
+                        piece,
+                        of_piece,
+                        scale_rewards=options.get("scale_rewards", True),
+                        snr_eps=options.get("snr_eps", SNR_EPS),
+                        condition=condition,
+                    )
                 )
-            )
             sample.add(chunk)
     if not sums.blocks.num_groups:
         first, last = log.step_range

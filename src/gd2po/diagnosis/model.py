@@ -14,6 +14,7 @@ SCHEMA_VERSION = 2
 """Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
 
 PairKind = Literal["agree", "oppose", "unrelated", "unclear"]
+ConditionOrigin = Literal["none", "run", "given", "tried"]
 WeightsOrigin = Literal["given", "run", "assumed"]
 VerdictKind = Literal["no_conflict", "noise", "trade_off", "mixed", "unclear", "one_reward", "no_signal"]
 
@@ -29,6 +30,8 @@ class Run:
     """All of the method's."""
     origin: str
     """What says so: the rollout log, a config.yaml, or the caller."""
+    reward_conditions: list[dict[str, Any]]
+    """Which rewards counted only where another one was high enough."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class RewardNumbers:
 
     name: str
     weight: float
+    """Where it moves over the steps, its mean over them."""
+    weight_range: tuple[float, float] | None
+    """Least and largest weight of a step; None where it is the same at all steps."""
     applies: float
     """Share of the rollouts to which it applies."""
     mean: float | None
@@ -82,6 +88,11 @@ class RewardNumbers:
     at_highest_last: float | None
     at_lowest: float | None
     at_lowest_last: float | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it has a weight at some step."""
+        return self.weight != 0 or self.weight_range is not None
 
 
 @dataclass(frozen=True)
@@ -139,6 +150,26 @@ class MethodNumbers:
     """Lowest, median and highest threshold of the steps, for "auto"."""
     is_run: bool
     """The setting that the log was made with."""
+    warnings: list[str]
+    """What the method warns of on such rewards."""
+
+
+@dataclass(frozen=True)
+class ConditionNumbers:
+    """What conditions on the rewards would make of them, before any method."""
+
+    words: list[str]
+    """Each condition in words; none for the rewards as given."""
+    conditions: list[dict[str, Any]]
+    """The same as a configuration holds it."""
+    origin: ConditionOrigin
+    """The rewards as given, the conditions of the run, those that were asked for, or those that the rewards suggest."""
+    held_back: dict[str, float | None]
+    """Share of the rollouts with a conditioned reward on which it does not count."""
+    constant_groups: dict[str, float | None]
+    conflict_rate: float | None
+    cancellation: float | None
+    zero_signal_groups: float | None
 
 
 @dataclass(frozen=True)
@@ -246,6 +277,8 @@ class Diagnosis:
     rewards: list[RewardNumbers]
     pairs: list[PairNumbers]
     overall: OverallNumbers
+    conditions: list[ConditionNumbers]
+    """What conditions would do, the rewards as given first; empty where there is nothing to condition."""
     methods: list[MethodNumbers]
     method_sample: MethodSample
     explorer: Explorer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gd2po.core import Setting
 from gd2po.diagnosis.analysis import diagnose
@@ -32,6 +33,7 @@ def report_log(
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
     *,
     setting: Setting | None = None,
+    reward_conditions: Any = None,
     html: str | Path | None = None,
     json: str | Path | None = None,
     progress: Callable[[int], None] | None = None,
@@ -42,6 +44,7 @@ def report_log(
         log: the rollouts.
         reward_weights: as `diagnose` takes them.
         setting: as `diagnose` takes it.
+        reward_conditions: as `diagnose` takes them.
         html: file of the page; None for report.html in a run folder of gd2po, and for none elsewhere.
         json: file of the numbers; None for report.json in a run folder of gd2po, and for none elsewhere.
         progress: told how many rollouts have been read, now and then.
@@ -71,7 +74,7 @@ def report_log(
     for path in (html, json):
         if path is not None:
             require_place(path)  # before the log is read, which may take minutes
-    diagnosis = diagnose(log, reward_weights, setting=setting, progress=progress)
+    diagnosis = diagnose(log, reward_weights, setting=setting, reward_conditions=reward_conditions, progress=progress)
     return RunReport(
         diagnosis=diagnosis,
         html=None if html is None else write_html(diagnosis, html),

@@ -23,6 +23,7 @@ from gd2po.diagnosis.model import (
 from gd2po.diagnosis.numbers.batch import Floats
 from gd2po.diagnosis.numbers.estimates import Estimates
 from gd2po.diagnosis.numbers.sums import MOST_DISTINCT, THRESHOLDS, Sums, pairs_of, threshold_index
+from gd2po.diagnosis.numbers.weights import StepWeights
 from gd2po.logs.reward_log import RewardLog
 from gd2po.runs.settings import RunSettings, plain_values
 
@@ -80,16 +81,23 @@ def source_section(
         run=(
             None
             if setting is None or settings.origin is None
-            else Run(setting.label, setting.method.name, plain_values(setting.resolved), settings.origin)
+            else Run(
+                setting.label,
+                setting.method.name,
+                plain_values(setting.resolved),
+                settings.origin,
+                [] if settings.reward_conditions is None else settings.reward_conditions.plain(),
+            )
         ),
         weights_origin=weights_origin,
     )
 
 
 def rewards_section(
-    names: Sequence[str], weights: Sequence[float], sums: Sums, steps: dict[str, Floats], estimates: Estimates
+    names: Sequence[str], weights: StepWeights, sums: Sums, steps: dict[str, Floats], estimates: Estimates
 ) -> list[RewardNumbers]:
     """The numbers of each reward."""
+    by_step = weights.over(steps["step"])
     quarter = -(-len(steps["step"]) // 4)  # at least one step
     first, last, every = slice(None, quarter), slice(-quarter, None), slice(None)
     constant = estimates.constant_groups
@@ -104,7 +112,8 @@ def rewards_section(
         rewards.append(
             RewardNumbers(
                 name=name,
-                weight=weights[k],
+                weight=float(by_step[0, k]) if _same(by_step[:, k]) else float(by_step[:, k].mean()),
+                weight_range=None if _same(by_step[:, k]) else (float(by_step[:, k].min()), float(by_step[:, k].max())),
                 applies=_quotient(estimates.total("applies")[k], sums.num_rollouts) or 0.0,
                 mean=share("reward", "applies", every),
                 first_mean=share("reward", "applies", first),
@@ -167,9 +176,10 @@ def run_threshold(run: Setting | None) -> float | None:
 
 
 def explorer_section(
-    names: Sequence[str], weights: Sequence[float], sums: Sums, estimates: Estimates, run: Setting | None
+    rewards: Sequence[RewardNumbers], sums: Sums, estimates: Estimates, settings: RunSettings
 ) -> Explorer:
     """What every threshold would do; the run's own is marked, or the method's default."""
+    names, run = [reward.name for reward in rewards], settings.setting
 
     def by_reward(values: Floats) -> dict[str, list[float | None]]:
         return {name: [_none_if_nan(value) for value in values[0, :, k]] for k, name in enumerate(names)}
@@ -179,8 +189,10 @@ def explorer_section(
     edges = THRESHOLDS[::stride]
     # A score belongs to the first threshold above it, so the counts up to two thresholds differ by what lies between.
     counts = np.diff(conflicts[::stride])
-    active = [k for k, weight in enumerate(weights) if weight != 0]
-    binary = all(len(sums.distinct[k]) == 2 for k in active)
+    active = [k for k, reward in enumerate(rewards) if reward.counts]
+    # The ceiling is for equal weights, and conditions may add a value.
+    as_given = settings.reward_conditions is None and all(reward.weight_range is None for reward in rewards)
+    binary = as_given and all(len(sums.distinct[k]) == 2 for k in active)
     largest_group = max(sums.group_sizes)
     defaults = METHODS["gd2po"].options
     own = run_threshold(run)
@@ -262,6 +274,10 @@ def _cut(text: str | None) -> str | None:
     if text is None or len(text) <= LONGEST_TEXT:
         return text
     return f"{text[:LONGEST_TEXT]} [... {len(text) - LONGEST_TEXT:,} more characters]"
+
+
+def _same(values: Floats) -> bool:
+    return bool((values == values[0]).all())
 
 
 def _quotient(part: float, whole: float) -> float | None:

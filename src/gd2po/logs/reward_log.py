@@ -23,6 +23,7 @@ from gd2po.logs.layout import Layout, choose_layout
 from gd2po.logs.names import REWARD_PREFIXES
 from gd2po.logs.rows import ROW_BITS, ROW_MASK, RowReader, pack_places
 from gd2po.logs.run_settings import FoundSettings, StepRange, find_run_settings
+from gd2po.logs.step_weights import read_step_weights
 from gd2po.logs.tables.table import BadRows, Table
 from gd2po.report.wording import counted
 
@@ -129,6 +130,11 @@ class RewardLog:
         Where the files disagree, the newest step's count and `notes` says at which steps they changed.
         """
         return self._found_settings.settings
+
+    @cached_property
+    def step_weights(self) -> dict[int, tuple[float, ...]]:
+        """The weights of the rewards by step, of a run whose weights move; empty where the log holds none."""
+        return read_step_weights(self.files.paths, self.layout)
 
     @cached_property
     def _found_settings(self) -> FoundSettings:

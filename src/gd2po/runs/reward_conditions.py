@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any
 
@@ -110,6 +110,10 @@ class RewardConditions:
                 result = rewards.clone()
             result[:, column] = conditioned_rewards(rewards, by_index, otherwise=otherwise)[:, column]
         return result
+
+    def as_subsets(self) -> RewardConditions:
+        """The same conditions, with rewards that do not apply where they fail."""
+        return replace(self, conditions=tuple(replace(one, otherwise=0.0, subset=True) for one in self.conditions))
 
     def warnings(self, rewards: Tensor, reward_names: Sequence[str]) -> list[str]:
         """Sentences about conditions that praise what they should hold back; rewards (N, K) as given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -33,7 +33,9 @@ class Batch:
     """N rollouts in Q groups in M steps, one after the other; K rewards, P pairs."""
 
     rewards: Floats
-    """(N, K) NaN where a reward does not apply."""
+    """(N, K) as the reward functions gave them; NaN where a reward does not apply."""
+    seen: Floats
+    """(N, K) as the method sees them: the same, unless conditions of the run hold some back."""
     steps: Indices
     """(M,) their numbers."""
     lengths: Floats
@@ -53,7 +55,12 @@ class Batch:
 
     @staticmethod
     def from_chunk(
-        chunk: Chunk, weights: Sequence[float], *, scale_rewards: bool = True, snr_eps: float = SNR_EPS
+        chunk: Chunk,
+        weights: Sequence[float],
+        *,
+        scale_rewards: bool = True,
+        snr_eps: float = SNR_EPS,
+        condition: Callable[[Tensor], Tensor] | None = None,
     ) -> Batch:
         """The batch of a chunk, computed by the core.
 
@@ -62,11 +69,13 @@ class Batch:
             weights: K numbers.
             scale_rewards: of the run.
             snr_eps: of the run.
+            condition: of the run: what a method sees of rewards (N, K).
         """
         rows = chunk.rows
         sizes = np.diff(np.append(chunk.group_starts, len(rows)))
         group_ids = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
-        rewards = torch.from_numpy(np.ascontiguousarray(rows.rewards))
+        given = torch.from_numpy(np.ascontiguousarray(rows.rewards))
+        rewards = given if condition is None else condition(given)
         reward_weights = torch.tensor(weights, dtype=torch.float64)
         # What methods and steps differ in, filter, query weight and whitening, is left out here.
         result = gd2po_advantages(
@@ -79,8 +88,10 @@ class Batch:
             scale_rewards=scale_rewards,
             snr_eps=snr_eps,
         )
+        as_given = rows.rewards.astype(np.float64)
         return Batch(
-            rewards=rows.rewards.astype(np.float64),
+            rewards=as_given,
+            seen=as_given if condition is None else rewards.double().numpy(),
             steps=rows.steps[chunk.step_starts],
             lengths=rows.lengths,
             places=rows.places,
@@ -124,7 +135,12 @@ class Batch:
 
     @cached_property
     def applies(self) -> Bools:
-        """(N, K) the reward applies to the rollout."""
+        """(N, K) the reward applies to the rollout, as its function gave it."""
+        return ~np.isnan(self.rewards)
+
+    @cached_property
+    def scored(self) -> Bools:
+        """(N, K) the reward applies to the rollout, as the method sees it."""
         return np.asarray(self.signals.applies.numpy())
 
     @cached_property
@@ -152,18 +168,19 @@ class Batch:
     def group_sums(self) -> dict[str, Floats]:
         """Sums of each group, each (Q, width), from which every share and mean of the report follows."""
         sums = {name: self.per_group(values) for name, values in self.terms.items()}
-        scored = sums["applies"] >= 2
+        count = self.per_group(self.scored)
+        scored = count >= 2
         strength = self.signals.reward_advantages.abs().numpy()
         silent = np.maximum.reduceat(strength, self.group_starts, axis=0) == 0
         return {
             **sums,
             "scored_groups": scored.astype(np.float64),
             "constant_groups": (scored & silent).astype(np.float64),
-            "spread": np.where(scored & ~silent, self._group_std(sums["reward"], sums["applies"]), 0),
+            "spread": np.where(scored & ~silent, self._group_std(count), 0),
         }
 
-    def _group_std(self, total: Floats, count: Floats) -> Floats:
+    def _group_std(self, count: Floats) -> Floats:
         """(Q, K) unbiased standard deviation of each reward inside each group."""
-        mean = total / np.maximum(count, 1)
-        deviation = np.where(self.applies, self.rewards - self.spread_groups(mean), 0)
+        mean = self.per_group(np.where(self.scored, self.seen, 0)) / np.maximum(count, 1)
+        deviation = np.where(self.scored, self.seen - self.spread_groups(mean), 0)
         return np.asarray(np.sqrt(self.per_group(deviation * deviation) / np.maximum(count - 1, 1)))

@@ -15,6 +15,7 @@ from gd2po.core.setting import all_labels
 from gd2po.core.statistics import STATISTICS, TERMS, Signals, share
 from gd2po.diagnosis.model import MethodNumbers
 from gd2po.diagnosis.numbers.sample import Step
+from gd2po.diagnosis.verdict.limits import WINDOW
 from gd2po.errors import GD2POError
 
 METHOD_STATISTICS = (
@@ -55,6 +56,9 @@ class SettingSums:
         """(K,) shares of the advantage's variance, added up with the rollouts of the steps as weights."""
         self._shares_weight = torch.zeros(1, dtype=torch.float64)
         self._thresholds: list[float] = []
+        self._warnings: dict[str, None] = {}
+        self._heard = 0
+        """Steps that the method was asked for its warnings on."""
 
     def add(self, step: Step, shared: dict[bool, Signals]) -> None:
         """Take a step in.
@@ -64,19 +68,20 @@ class SettingSums:
             shared: signals of the step by whether rewards are scaled, which settings have in common but for their
                 results; missing ones are added.
         """
+        weights = self._weights if step.weights is None else step.weights
         result = self.setting.advantages(
-            step.rewards, step.group_ids, reward_weights=self._weights, token_counts=step.token_counts
+            step.rewards, step.group_ids, reward_weights=weights, token_counts=step.token_counts
         )
         scaled = self.setting.resolved.get("scale_rewards", True)
         if scaled not in shared:
-            shared[scaled] = Signals.of(step.rewards, step.group_ids, result, reward_weights=self._weights)
+            shared[scaled] = Signals.of(step.rewards, step.group_ids, result, reward_weights=weights)
         signals = replace(shared[scaled], result=result)
         for name in _TERMS:
             term = TERMS[name](signals).sum(0)
             self._terms[name] = self._terms[name] + term if name in self._terms else term
         self._effective += effective_sample_size(result.advantages.double())
         self._thresholds.append(result.snr_threshold)
-        components = self._components(step, result)
+        components = self._components(step, result, weights)
         if components is not None:
             kept = result.keep_mask
             shares = variance_shares(components[kept].double(), result.advantages[kept].double())
@@ -116,14 +121,23 @@ class SettingSums:
                 else None
             ),
             is_run=is_run,
+            warnings=list(self._warnings),
         )
 
-    def _components(self, step: Step, result: AdvantageResult) -> Tensor | None:
+    def hear(self, step: Step, names: Sequence[str]) -> None:
+        """Ask the method for its warnings, on the first steps as a trainer does."""
+        if self._heard < WINDOW:
+            self._heard += 1
+            weights = self._weights if step.weights is None else step.weights
+            found = self.setting.warnings(step.rewards, step.group_ids, reward_weights=weights, reward_names=names)
+            self._warnings.update(dict.fromkeys(found))
+
+    def _components(self, step: Step, result: AdvantageResult, weights: Tensor) -> Tensor | None:
         """(N, K) what each reward adds to the advantage before whitening; None where nobody knows."""
         if self.setting.method is not GRPO:
             return result.components
         scale = self.setting.resolved["scale_rewards"]
-        return grpo_components(step.rewards, step.group_ids, reward_weights=self._weights, scale_rewards=scale)
+        return grpo_components(step.rewards, step.group_ids, reward_weights=weights, scale_rewards=scale)
 
 
 def effective_sample_size(advantages: Tensor) -> float:
@@ -175,7 +189,7 @@ def evaluate_settings(
     Args:
         steps: at least one.
         names: K names of rewards.
-        weights: K weights.
+        weights: K weights, of the steps that have none of their own.
         run: the run's own setting, if known.
     """
     notes = []
@@ -193,6 +207,7 @@ def evaluate_settings(
         for label, sums in list(running.items()):
             try:
                 sums.add(step, shared)
+                sums.hear(step, names)
             except GD2POError as error:
                 del running[label]
                 notes.append(f"{label} is missing among the methods: {error}")

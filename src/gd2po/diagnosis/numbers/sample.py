@@ -26,6 +26,8 @@ class Step:
     """(N,)"""
     token_counts: Tensor | None
     """(N,) None where the log does not know all of them."""
+    weights: Tensor | None = None
+    """(K,) of the rewards at this step; None where they are the same at all steps."""
 
 
 @dataclass

@@ -38,7 +38,7 @@ class Evidence:
     @property
     def active(self) -> list[int]:
         """Rewards that have a weight and apply to something."""
-        return [k for k, reward in enumerate(self.rewards) if reward.weight != 0 and reward.applies > 0]
+        return [k for k, reward in enumerate(self.rewards) if reward.counts and reward.applies > 0]
 
     def least_retained(self, threshold: float) -> tuple[str, str, float]:
         """The reward that a threshold hurts most: its name, "signal" or "penalties", and the share that it keeps."""

@@ -8,7 +8,13 @@ from typing import Any
 
 from gd2po.diagnosis.model import Diagnosis, MethodNumbers, PairKind, Run
 from gd2po.diagnosis.numbers.estimates import RESAMPLES
-from gd2po.diagnosis.views.methods import main_methods, sample_note
+from gd2po.diagnosis.views.methods import (
+    CONDITIONS_TITLES,
+    main_methods,
+    sample_note,
+    warnings_of,
+    weight_in_words,
+)
 from gd2po.errors import MissingDependencyError
 from gd2po.report.page import render_page, script_json
 from gd2po.report.wording import number, percent, sureness, with_interval
@@ -57,6 +63,8 @@ def render_html(diagnosis: Diagnosis) -> str:
         "shown_methods": shown_methods,
         "other_methods": other_methods,
         "sample_note": sample_note(diagnosis),
+        "warnings": warnings_of(shown_methods),
+        "origins": CONDITIONS_TITLES,
         "resamples": f"{RESAMPLES:,}",
     }
     filters: dict[str, Callable[..., str]] = {
@@ -70,6 +78,7 @@ def render_html(diagnosis: Diagnosis) -> str:
         "title": _title,
         "voices": _voices,
         "thresholds": _thresholds,
+        "weight": weight_in_words,
     }
     return render_page("gd2po.diagnosis.views", "report.html.j2", all_charts(diagnosis), context, filters)
 

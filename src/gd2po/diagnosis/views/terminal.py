@@ -16,7 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gd2po.diagnosis.model import Diagnosis, Finding, MethodNumbers, PairKind
-from gd2po.diagnosis.views.methods import main_methods, sample_note
+from gd2po.diagnosis.views.methods import (
+    CONDITIONS_TITLES,
+    main_methods,
+    sample_note,
+    warnings_of,
+    weight_in_words,
+)
 from gd2po.report.wording import UNDEFINED, counted, number, percent, sureness, with_interval
 
 MOST_PAIRS = 15
@@ -73,7 +79,11 @@ class _View:
         parts += [Text(""), self._rewards()]
         if diagnosis.pairs:
             parts.append(self._pairs())
+        if diagnosis.conditions:
+            parts.append(self._conditions())
         parts.append(self._methods())
+        shown = main_methods(diagnosis.methods)[0]
+        parts += [Text(self._shown(f"! {text}"), style=_TONES["watch"]) for text in warnings_of(shown)]
         parts += [Text(self._shown(f"· {note}"), style="dim") for note in diagnosis.source.notes]
         return parts
 
@@ -122,7 +132,8 @@ class _View:
         course = self.roomy and self.unicode and not single
         table = self._table("Rewards", [*columns, "<course"] if course else columns)
         for reward in diagnosis.rewards:
-            cells = [reward.name if reward.weight == 1 else f"{reward.name} (weight {reward.weight:g})"]
+            weight = weight_in_words(reward)
+            cells = [f"{reward.name} ({weight})" if weight else reward.name]
             cells += [number(mean) for mean in ([reward.mean] if single else [reward.first_mean, reward.last_mean])]
             cells += [percent(reward.constant_groups.value), percent(reward.at_highest_last)]
             if several:
@@ -145,6 +156,20 @@ class _View:
             )
         if len(pairs) > MOST_PAIRS:
             table.add_row(f"and {len(pairs) - MOST_PAIRS} more that conflict less", "", "", "")
+        return table
+
+    def _conditions(self) -> Table:
+        table = self._table(
+            "What conditions on the rewards would do", ["<condition", "holds back", "conflicts", "cancels", "<constant"]
+        )
+        for row in self.diagnosis.conditions:
+            origin = CONDITIONS_TITLES[row.origin]
+            name = f"{'; '.join(row.words)} ({origin})" if row.words else origin
+            held = " · ".join(percent(share) for share in row.held_back.values())
+            named = row.held_back or row.constant_groups
+            constant = " · ".join(f"{name} {percent(row.constant_groups[name])}" for name in named)
+            cells = [name, held, percent(row.conflict_rate), percent(row.cancellation), constant]
+            table.add_row(*(self._shown(cell) for cell in cells))
         return table
 
     def _methods(self) -> Table:
