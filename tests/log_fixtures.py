@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,3 +150,26 @@ def small_table() -> Columns:
         "prompt": ["What is 1 + 1?"] * 2 + ["What is 2 + 2?"] * 2,
         "completion": ["2", "Two, I think.", "4", "Four."],
     }
+
+
+@contextmanager
+def limited_memory(megabytes: int) -> Iterator[None]:
+    """Let this process take at most so much more memory; what takes more gets a MemoryError."""
+    resource = pytest.importorskip("resource")
+    try:
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        pytest.skip("this system does not say how much memory a process has")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (taken + megabytes * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def write_bomb(path: Path, start: bytes, megabytes: int = 1024) -> Path:
+    """A gzip file of a few KB that holds `start` and then a line without end."""
+    piece = gzip.compress(b"1" * 2**26)
+    path.write_bytes(gzip.compress(start) + piece * (megabytes // 64))
+    return path

@@ -128,3 +128,9 @@ def test_a_session_without_a_folder_logs_nothing_and_with_one_what_a_diagnosis_r
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
     (chunk,) = RewardLog(tmp_path / "run").chunks()
     torch.testing.assert_close(torch.as_tensor(chunk.rows.rewards), REWARDS, check_dtype=False)
+
+
+@pytest.mark.parametrize("name", ["", " ", "be\nbrief"])
+def test_a_reward_that_no_log_could_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="The name of the reward .* logs and reports could not hold it"):
+        Session(Setting.named("gdpo", "test"), ["correct", name])

@@ -124,3 +124,18 @@ def test_every_guess_has_its_reason_in_a_sentence(write_log: Any, small_table: C
         "Groups come from the column 'group', judging by its name.",
         "Rewards are the columns of numbers: correct, brief (`rewards` overrides this).",
     ]
+
+
+@pytest.mark.parametrize(
+    ("column", "problem"),
+    [
+        ("reward/a\nb", "holds a line break"),
+        ("reward/\x1b[31mred", "holds a line break or another control character"),
+        ("reward/ ", "is empty"),
+        ("reward/a\u2028b", "holds a line break"),
+    ],
+)
+def test_a_reward_whose_name_no_report_can_show_is_refused(write_log: Any, column: str, problem: str) -> None:
+    path = write_log({"group": [1, 1], "reward/fine": [0.0, 1.0], column: [1.0, 0.0]})
+    with pytest.raises(DataFormatError, match=f"log.parquet: the .*name .* {problem}.*Rename it"):
+        RewardLog(path)

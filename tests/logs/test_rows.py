@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from log_fixtures import read
 
-from gd2po.diagnosis import RewardLog
+from gd2po.diagnosis import ColumnChoices, RewardLog
 from gd2po.errors import DataFormatError
 
 
@@ -36,7 +36,7 @@ def test_an_infinite_reward_is_named(tmp_path: Path, value: str) -> None:
 def test_a_step_or_group_that_is_missing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     path.write_text("step,group,x\n1,a,1\n1.5,a,1\n,a,1\n1,,1\n1,a,0\n")
-    with pytest.raises(DataFormatError, match="line 3: the step 'step' needs a whole number: got '1.5'"):
+    with pytest.raises(DataFormatError, match="line 3: the step 'step' needs a whole number of at most .*: got '1.5'"):
         read(RewardLog(path))
     log = RewardLog(path, skip_bad_rows=True)
     assert len(read(log)) == 2
@@ -52,3 +52,19 @@ def test_only_a_few_of_many_bad_rows_are_named(tmp_path: Path) -> None:
     assert log.bad_rows.count == 40
     assert len(log.bad_rows.examples) == 3
     assert any(note.endswith("; ....") for note in log.notes())
+
+
+@pytest.mark.parametrize("step", ["1e308", "-1e17", "9007199254740994"])
+def test_a_step_beyond_every_step_is_named(tmp_path: Path, step: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(f"step,group,x\n1,a,1\n{step},a,1\n")
+    with pytest.raises(DataFormatError, match="line 3: the step 'step' needs a whole number of at most 9,007,199,254"):
+        read(RewardLog(path))
+
+
+@pytest.mark.parametrize("length", ["-1", "1e308"])
+def test_a_length_that_no_completion_has_is_named(tmp_path: Path, length: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(f"group,x,completion_tokens\na,1,12\na,1,{length}\na,0,\n")
+    with pytest.raises(DataFormatError, match="line 3: the length 'completion_tokens' counts tokens: it must be from"):
+        read(RewardLog(path, ColumnChoices(length="completion_tokens")))

@@ -15,6 +15,7 @@ from gd2po.core.metrics import PREFIX, batch_metrics
 from gd2po.diagnosis.verdict.advice import Advisor
 from gd2po.diagnosis.verdict.limits import WINDOW
 from gd2po.errors import ConfigError
+from gd2po.logs.names import name_problem
 from gd2po.logs.rollout_log import RolloutLog
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
@@ -32,6 +33,9 @@ class Session:
             `start_step`, before each batch.
         log_folder: run folder to write rollouts into; None: they are not logged.
         reward_conditions: which rewards count only where another one is high enough; None: all count.
+
+    Raises:
+        ConfigError: a name that is empty or holds a line break.
     """
 
     setting: Setting
@@ -47,6 +51,10 @@ class Session:
     _warned: set[str] = field(init=False, repr=False, default_factory=set)
 
     def __post_init__(self) -> None:
+        for name in self.reward_names:
+            problem = name_problem(name)
+            if problem is not None:
+                raise ConfigError(f"The name of the reward {name!r} {problem}: logs and reports could not hold it.")
         options = self.setting.resolved
         filtering = options.get("filtering", "none")
         self._advisor = Advisor(

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 MISSING = ("", "null", "none", "nan", "na", "n/a", "#n/a")
 """Texts (in any case) that say: this reward does not apply."""
 
+_AS_TEXT = (pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
+
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _TRUTH = {"true": "1", "false": "0"}
 
@@ -49,7 +51,7 @@ def to_numbers(column: Any, *, decimal_comma: bool = False) -> Numbers:
         return Numbers(np.full(len(column), np.nan), None)
     if pa.types.is_boolean(column.type):
         column = pc.cast(column, pa.uint8())
-    if _is_text(column.type):
+    if is_text(column.type):
         return _spelled_numbers(column, decimal_comma)
     if not is_numeric(column.type):
         return Numbers(np.full(len(column), np.nan), np.asarray(column.is_valid()))
@@ -126,7 +128,7 @@ def as_text(column: Any) -> Any:
     """
     column = plain(column)
     kind = column.type
-    if _is_text(kind):
+    if is_text(kind):
         return column
     if pa.types.is_null(kind):
         return pa.array([None] * len(column), pa.string())
@@ -134,9 +136,9 @@ def as_text(column: Any) -> Any:
         return pc.cast(column, pa.string())
     if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
         names = [field.name for field in kind.value_type]
-        if "content" in names and _is_text(kind.value_type.field("content").type):
+        if "content" in names and is_text(kind.value_type.field("content").type):
             return _contents(column)
-    return pa.array([None if cell is None else message_text(cell) for cell in column.to_pylist()], pa.string())
+    return pa.array([None if cell is None else _text_of(cell) for cell in _cells(column)], pa.string())
 
 
 def to_strings(column: Any) -> list[str | None]:
@@ -153,12 +155,35 @@ def to_strings(column: Any) -> list[str | None]:
         return [None if cell is None else cell.decode("utf-8", "replace") for cell in cells]
 
 
+def _cells(column: Any) -> list[Any]:
+    """The cells of a nested column; one with text that is not UTF-8 as a replacement character."""
+    try:
+        return list(column.to_pylist())
+    except UnicodeDecodeError:
+        return [_cell(scalar) for scalar in column]
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return "\ufffd"
+
+
 def _contents(column: Any) -> Any:
     """The contents in a list<struct<content, ...>> column, joined per row without a Python loop."""
     contents = pc.fill_null(column.values.field("content"), "")
     lists = pa.ListArray.from_arrays(column.offsets, contents)
     joined = pc.binary_join(lists, "\n")
     return pc.if_else(column.is_valid(), joined, pa.scalar(None, joined.type))
+
+
+def _text_of(cell: Any) -> str:
+    """The text of one cell; of one nested beyond reason a replacement character."""
+    try:
+        return message_text(cell)
+    except RecursionError:
+        return "\ufffd"
 
 
 def message_text(cell: object) -> str:
@@ -185,11 +210,30 @@ def plain(column: Any, *, keep_dictionary: bool = False) -> Any:
     return column
 
 
+def as_readable(column: Any) -> Any:
+    """A column of a file as this package reads columns: views and bytes as text, and all text valid UTF-8."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = as_readable(column.dictionary)
+        return column if values is column.dictionary else pa.DictionaryArray.from_arrays(column.indices, values)
+    if not (is_text(kind) or kind in _AS_TEXT or pa.types.is_fixed_size_binary(kind)):
+        return column
+    if is_text(kind):
+        try:
+            column.validate(full=True)
+            return column
+        except pa.ArrowInvalid:
+            pass
+    cells = pc.cast(column, pa.large_binary()).to_pylist()
+    return pa.array([None if cell is None else cell.decode("utf-8", "replace") for cell in cells], pa.string())
+
+
 def is_numeric(kind: Any) -> bool:
     """True for an Arrow type of numbers or booleans."""
     types = pa.types
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """True for an Arrow type of text, but for views."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

@@ -108,8 +108,11 @@ def open_table(path: Path) -> Table:
     Raises:
         DataFormatError: the file is empty, cut off or of no known kind.
     """
-    with path.open("rb") as file:
-        magic = file.read(16)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(16)
+    except OSError as error:
+        raise DataFormatError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not magic:
         raise DataFormatError(f"{path} is empty: it holds no rollouts.")
     if magic.startswith(b"PAR1"):

@@ -101,6 +101,12 @@ class _Chooser:
         if layout.groups.reason:
             layout.reasons.append(layout.groups.reason)
         self._choose_rewards()
+        for column in layout.reward_columns:
+            problem = names.name_problem(names.reward_name(column))
+            if problem is not None:
+                raise DataFormatError(
+                    f"{self.where}: the name of the reward in column {column!r} {problem}. Rename it."
+                )
         return layout
 
     def _find(self, part: str, chosen: str | None, known: str | None, usual: Sequence[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 STEP_NAMES = ("step", "global_step", "global_steps", "training_step", "train_step", "iteration", "iter", "update")
 GROUP_NAMES = (
@@ -40,7 +41,25 @@ WEIGHT_PREFIX = "weight/"
 REWARD_PREFIXES = (REWARD_PREFIX, "rewards/")
 """Prefixes that are not part of a reward's name."""
 
-_MARKED = re.compile(r"^(rewards?[/_.:-].+|.+[/_.:-]rewards?)$", re.IGNORECASE)
+_MARKED = re.compile(r"^(rewards?[/_.:-].+|.+[/_.:-]rewards?)$", re.IGNORECASE | re.DOTALL)
+
+
+_CONTROL = ("Cc", "Cs", "Zl", "Zp")
+"""Unicode's categories of control characters, halves of characters, and separators of lines and paragraphs."""
+
+
+def name_problem(name: str) -> str | None:
+    r"""What keeps a name from being that of a reward, in words; None if nothing does.
+
+    Example:
+        >>> name_problem("brief"), name_problem("  "), name_problem("be\nbrief")
+        (None, 'is empty', 'holds a line break or another control character')
+    """
+    if not name.strip():
+        return "is empty"
+    if any(unicodedata.category(letter) in _CONTROL for letter in name):
+        return "holds a line break or another control character"
+    return None
 
 
 def plain_name(name: str) -> str:

@@ -68,6 +68,7 @@ class RewardLog:
         self.skip_bad_rows = skip_bad_rows
         self.unreadable: list[str] = []
         self._table_notes: list[str] = []
+        """Of the first table, which adds to them while it is read."""
         self._tables: dict[int, Table] = {}
         self.layout: Layout = self._first_layout()
         self._reset()
@@ -172,7 +173,7 @@ class RewardLog:
             table = self._readable(index)
             head = None if table is None else self._readable_head(table)
             if table is not None and head is not None and head.num_rows:
-                self._table_notes += table.notes
+                self._table_notes = table.notes
                 self._columns = set(table.names)
                 self._first_path = path
                 return choose_layout(head, self.choices, str(path), table.decimal_comma)

@@ -17,6 +17,9 @@ ROW_BITS = 40
 
 ROW_MASK = (1 << ROW_BITS) - 1
 
+LARGEST_WHOLE = 2**53
+"""Beyond it floating-point numbers skip some of the whole ones."""
+
 _LONGEST_CELL = 60
 
 
@@ -77,8 +80,9 @@ class RowReader:
                 f"reward {name!r} needs a finite number, or nothing where it does not apply",
             )
         if layout.step:
-            wrong = np.isnan(steps.values) | (steps.values != np.floor(steps.values))
-            self._drop(wrong, keep, first_row, cells[layout.step], f"the step {layout.step!r} needs a whole number")
+            wrong = ~(np.abs(steps.values) <= LARGEST_WHOLE) | (steps.values != np.floor(steps.values))
+            needs = f"the step {layout.step!r} needs a whole number of at most {LARGEST_WHOLE:,}"
+            self._drop(wrong, keep, first_row, cells[layout.step], needs)
         if layout.group:
             self._drop(no_key, keep, first_row, cells[layout.group], f"the group {layout.group!r} needs a value")
 
@@ -90,6 +94,9 @@ class RowReader:
         lengths = np.full(size, np.nan)
         if layout.length in cells:
             lengths = self._numbers(cells[layout.length]).values
+            wrong = (lengths < 0) | (lengths > LARGEST_WHOLE)
+            needs = f"the length {layout.length!r} counts tokens: it must be from 0 to {LARGEST_WHOLE:,}"
+            self._drop(wrong, keep, first_row, cells[layout.length], needs)
         places = pack_places(self.file, np.arange(first_row, first_row + size, dtype=np.int64))
         rows = Rows(whole, keys, single, lengths, places)
         return rows if keep.all() else rows.take(np.flatnonzero(keep))

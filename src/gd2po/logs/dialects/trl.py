@@ -62,6 +62,7 @@ def _behind(taken: list[str], rest: list[str]) -> Rewards:
     return Rewards(taken, reason)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers near the largest, of which the reading of the rows complains
 def _reproduces(values: NDArray[np.float64], advantage: NDArray[np.float64], starts: NDArray[np.int64]) -> bool:
     """True where the sum of the columns, raw or standardised, points where the advantage does."""
     filled = np.nan_to_num(values)

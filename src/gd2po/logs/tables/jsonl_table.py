@@ -18,11 +18,14 @@ import pyarrow.json as pj
 
 from gd2po.errors import DataFormatError
 from gd2po.logs.cells import plain
-from gd2po.logs.tables.table import HEAD_ROWS, BadRows
+from gd2po.logs.tables.json_values import loads, may_nest_deeply
+from gd2po.logs.tables.table import HEAD_BYTES, HEAD_ROWS, BadRows, check_names
+from gd2po.logs.tables.text import LONGEST_ROW_BYTES, read_bytes
 
 BLOCK_BYTES = 16 * 1024 * 1024
 """Bytes that are parsed at a time, cut at the end of a line."""
 
+_LINE_END = b"\n"
 _BOM = b"\xef\xbb\xbf"
 _MAYBE_OTHER_ROOT = re.compile(rb"(?m)^[ \t\r]*[^\s{]|\}[ \t\r]*[^\s{,}\]]")
 
@@ -41,6 +44,7 @@ class JsonlTable:
         self._head = self._read_head()
         # dict.fromkeys keeps the order of first appearance.
         self.names = list(dict.fromkeys(key for row in self._head for key in row))
+        check_names(path, self.names)
         self._types: dict[str, pa.DataType] = {}
         self._mixed: set[str] = set()
         for name in self.names:
@@ -79,12 +83,17 @@ class JsonlTable:
         line_number, rest = 1, b""
         with pa.input_stream(str(self.path), compression="detect") as stream:
             while True:
-                data = stream.read(BLOCK_BYTES)
+                data = read_bytes(self.path, stream, BLOCK_BYTES)
                 block = rest + data
                 if line_number == 1 and block.startswith(_BOM):
                     block = block[len(_BOM) :]
                 cut = block.rfind(b"\n") + 1 if data else len(block)
                 block, rest = block[:cut], block[cut:]
+                if len(rest) > LONGEST_ROW_BYTES:
+                    raise DataFormatError(
+                        f"{self.path} line {line_number + block.count(_LINE_END)} takes more than "
+                        f"{LONGEST_ROW_BYTES:,} bytes, the most that is read of one rollout."
+                    )
                 if block:
                     yield line_number, block
                     line_number += block.count(b"\n")
@@ -93,11 +102,15 @@ class JsonlTable:
 
     def _read_head(self) -> list[dict[str, Any]]:
         """The first objects. `batches` complains about lines that hold none."""
-        rows = []
+        rows: list[dict[str, Any]] = []
+        size = 0
         lines = (line for _, block in self._blocks() for line in block.split(b"\n") if line.strip())
         for line in itertools.islice(lines, HEAD_ROWS):
+            size += len(line)
+            if size > HEAD_BYTES and rows:
+                break
             try:
-                row = json.loads(line)
+                row = loads(line)
             except ValueError:
                 continue
             if isinstance(row, dict):
@@ -118,6 +131,8 @@ class JsonlTable:
         """The columns as Arrow reads them; None if it cannot, or if a required value is absent rather than null."""
         if any(name in self._mixed for name in columns) or not _holds_objects_only(block):
             return None
+        if any(name not in self._types for name in columns) and may_nest_deeply(block):
+            return None  # Arrow finds structure by recursion, without end
         batch = self._arrow_parse(block, columns)
         if batch is None and any(self._types.get(name) == pa.int64() for name in columns):
             # Whole numbers at first, fractions from here on.
@@ -141,11 +156,11 @@ class JsonlTable:
                 read_options=pj.ReadOptions(use_threads=False, block_size=len(block) + 1),
                 parse_options=pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others),
             )
-        except pa.ArrowInvalid:
+            if any(name not in table.column_names for name in columns):
+                return None
+            return pa.RecordBatch.from_arrays([plain(table.column(name)) for name in columns], names=list(columns))
+        except pa.ArrowException:  # also for structure that it misreads
             return None
-        if any(name not in table.column_names for name in columns):
-            return None
-        return pa.RecordBatch.from_arrays([plain(table.column(name)) for name in columns], names=list(columns))
 
     def _parse_slow(self, block: bytes, first_line: int, columns: Sequence[str], bad_rows: BadRows) -> pa.RecordBatch:
         """The columns line by line; malformed lines are reported to `bad_rows`."""
@@ -155,7 +170,7 @@ class JsonlTable:
                 continue
             place = f"{self.path} line {line_number}"
             try:
-                row = json.loads(line)
+                row = loads(line)
             except ValueError as error:
                 bad_rows.add(place, f"not a JSON object ({error})")
                 self._bad_lines.append(line_number)

@@ -6,17 +6,25 @@ a column means.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gd2po.errors import DataFormatError
+from gd2po.logs.cells import as_readable, is_text
 
 HEAD_ROWS = 4096
 """Rows that recognition and guesses look at."""
+
+HEAD_BYTES = 64 * 1024 * 1024
+"""Bytes of text after which a head ends, whatever its rows."""
+
+MOST_COLUMNS = 10_000
+"""A table with more is refused."""
 
 BATCH_ROWS = 65_536
 """Rows of a Parquet file that are read at a time."""
@@ -28,6 +36,22 @@ PARQUET_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What Arrow raises for a Parquet file that is damaged somewhere."""
 
 SKIP_HINT = "Correct it, or skip and count such rows with `skip_bad_rows`."
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Raise for columns that no log has, or that cannot be told apart.
+
+    Raises:
+        DataFormatError: too many, or two of one name.
+    """
+    if len(names) > MOST_COLUMNS:
+        raise DataFormatError(
+            f"{path} has {len(names):,} columns, and a reward log has at most {MOST_COLUMNS:,}: keep the rewards, the "
+            "step and the group."
+        )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataFormatError(f"{path}: two columns are called {twice[0]!r}. Rename one.")
 
 
 class BadRows:
@@ -99,26 +123,28 @@ class ParquetTable:
         except PARQUET_DAMAGE as error:
             raise _unreadable(path, error) from error
         self.names: list[str] = list(self._schema.names)
+        check_names(path, self.names)
 
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""
         try:
             with pq.ParquetFile(self.path) as file:
                 for batch in file.iter_batches(batch_size=HEAD_ROWS):
-                    return pa.Table.from_batches([batch])
+                    return pa.Table.from_arrays([as_readable(column) for column in batch.columns], self.names)
                 return file.schema_arrow.empty_table()
         except PARQUET_DAMAGE as error:
             raise _unreadable(self.path, error) from error
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The columns batch by batch."""
-        texts = [name for name in columns if _is_text(self._schema.field(name).type)]
+        texts = [name for name in columns if is_text(self._schema.field(name).type)]
         first_row = 0
         try:
             # Dictionaries keep a prompt that is repeated for its group from being decoded for each rollout.
             with pq.ParquetFile(self.path, read_dictionary=texts) as file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
-                    yield first_row, batch
+                    arrays = [as_readable(batch.column(name)) for name in columns]
+                    yield first_row, pa.RecordBatch.from_arrays(arrays, list(columns))
                     first_row += batch.num_rows
         except PARQUET_DAMAGE as error:
             raise _unreadable(self.path, error) from error
@@ -126,10 +152,6 @@ class ParquetTable:
     def place(self, row: int) -> str:
         """`run.parquet row 17`, counting from 1."""
         return f"{self.path} row {row + 1}"
-
-
-def _is_text(kind: Any) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _unreadable(path: Path, error: Exception) -> DataFormatError:
