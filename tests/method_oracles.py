@@ -30,6 +30,10 @@ class Expected:
     """Of a method that multiplies by one number at its end instead of dividing by a standard deviation."""
     population: bool = False
     """The last standard deviation is that of the population."""
+    keep: list[bool] | None = None
+    """Of a method that drops rollouts."""
+    near_an_edge: bool = False
+    """Some decision hangs on the last bits of a float."""
     advantages: list[float] = field(default_factory=list)
 
 
@@ -42,6 +46,7 @@ class Input:
     eps: float
     weights: list[float]
     token_counts: Sequence[float]
+    families: Sequence[int] | None = None
 
     @property
     def groups(self) -> list[list[int]]:
@@ -281,6 +286,78 @@ def rvpo(given: Input, kappa: float) -> Expected:
     return Expected(found, multipliers=shares)
 
 
+def consensus(
+    given: Input,
+    partners: str,
+    min_correlation: float,
+    standardisation: str,
+    combination: str,
+    kappa: float,
+    drop_conflicts: bool,
+) -> Expected:
+    z, rewards = given.z_scores(), given.rewards_range
+    families, near_an_edge = given.families, False
+    if partners == "correlated" or families is None:
+        found = oracles.correlations(oracles.weigh(z, given.weights), given.rewards)
+        limit = min_correlation + oracles.CORRELATION_TOLERANCE
+        families = oracles.joined([pair for pair, value in found.items() if value > limit], len(rewards))
+        near_an_edge = any(abs(value - limit) < 1e-9 for value in found.values())
+    voting = [
+        [other for other in rewards if families[other] == families[k] and given.weights[other] != 0] for k in rewards
+    ]
+    ranks = oracles.ranked_advantages(given.rewards, given.group_ids, eps=given.eps)
+    x = [
+        [
+            sign(given.weights[k])
+            * (
+                ranks if standardisation == "rank" or (standardisation == "rank_partners" and len(voting[k]) > 1) else z
+            )[i][k]
+            * given.applies(i, k)
+            for k in rewards
+        ]
+        for i in range(len(z))
+    ]
+    components = [[abs(w) * value for w, value in zip(given.weights, row, strict=True)] for row in x]
+    pairs = [(k, other) for k in rewards for other in rewards if k < other and families[k] == families[other]]
+    keep = [
+        here and not (drop_conflicts and oracles.conflicts(row, pairs))
+        for here, row in zip(given.present(), components, strict=True)
+    ]
+    near_an_edge = near_an_edge or any(abs(abs(value) - 1e-8) < 1e-10 for row in components for value in row)
+    if combination != "mean":
+        for family in set(families):
+            of_family = [k for k in rewards if families[k] == family]
+            if len(of_family) > 1:
+                voice = {
+                    i: voice_of(
+                        [(abs(given.weights[k]), row[k]) for k in of_family if given.applies(i, k)], combination, kappa
+                    )
+                    for i, row in enumerate(x)
+                    if any(given.applies(i, k) for k in of_family)
+                }
+                for group in given.groups:
+                    speaking = [i for i in group if i in voice]
+                    for i in speaking:
+                        mean = math.fsum(voice[j] for j in speaking) / len(speaking)
+                        for k in of_family:
+                            components[i][k] = abs(given.weights[k]) * (voice[i] - mean) * given.applies(i, k)
+    components = [[value * is_kept for value in row] for row, is_kept in zip(components, keep, strict=True)]
+    return added_up(components, keep=keep, near_an_edge=near_an_edge)
+
+
+def voice_of(weighted: list[tuple[float, float]], combination: str, kappa: float) -> float:
+    """What weights and values of the rewards of a family that apply to a rollout amount to."""
+    total, values = math.fsum(weight for weight, _ in weighted), [value for _, value in weighted]
+    if combination == "minimum":
+        return min(values)
+    mean = math.fsum(weight * value for weight, value in weighted) / total
+    if combination == "uncertainty":
+        return mean - kappa / 2 * math.fsum(weight * (value - mean) ** 2 for weight, value in weighted) / total
+    if kappa == 0:
+        return mean
+    return -math.log(math.fsum(weight / total * math.exp(-kappa * value) for weight, value in weighted)) / kappa
+
+
 def dr_grpo(given: Input) -> Expected:
     return Expected(given.centred_totals(given.weights))
 
@@ -308,6 +385,7 @@ ORACLES: dict[str, Callable[..., Expected]] = {
     "saw": saw,
     "sa_mrpo": sa_mrpo,
     "rvpo": rvpo,
+    "consensus": consensus,
 }
 """By method; gd2po is in `oracles`."""
 
@@ -315,7 +393,7 @@ ORACLES: dict[str, Callable[..., Expected]] = {
 def expected_of(name: str, given: Input, whitening: str, options: dict[str, Any]) -> Expected:
     """What a method gives, the last step included."""
     found, present = ORACLES[name](given, **options), given.present()
-    arguments = (found.unwhitened, present, whitening, given.token_counts)
+    arguments = (found.unwhitened, found.keep or present, whitening, given.token_counts)
     if whitening == "none" or (found.factor is None and not found.population):
         found.advantages = oracles.whiten(*arguments)
         return found

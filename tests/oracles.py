@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -37,6 +37,8 @@ class OracleResult:
     keep_ratio: list[float]
     snr: list[float]
     snr_threshold: float
+    correlation: dict[tuple[int, int], float] = field(default_factory=dict)
+    """Of z-scores."""
 
 
 def members_of_groups(group_ids: Sequence[int]) -> dict[int, list[int]]:
@@ -68,6 +70,43 @@ def standardise(scores: Sequence[float], group_ids: Sequence[int], *, eps: float
 def reward_advantages(rewards: Rows, group_ids: Sequence[int], *, eps: float, scale: bool = True) -> Rows:
     columns = [standardise(column, group_ids, eps=eps, scale=scale) for column in zip(*rewards, strict=True)]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def ranked(scores: Sequence[float], group_ids: Sequence[int], *, eps: float) -> list[float]:
+    """The mid-rank of each score inside its group; NaN where a score is. Scores tie that no step of the order parts."""
+    found = [math.nan] * len(scores)
+    for members in members_of_groups(group_ids).values():
+        applicable = sorted((rollout for rollout in members if not math.isnan(scores[rollout])), key=scores.__getitem__)
+        if not applicable:
+            continue
+        rounding = eps * max(abs(scores[rollout]) for rollout in applicable)
+        runs = [[0]]
+        for place in range(1, len(applicable)):
+            if scores[applicable[place]] - scores[applicable[place - 1]] > rounding:
+                runs.append([])
+            runs[-1].append(place)
+        for run in runs:
+            for place in run:
+                found[applicable[place]] = math.fsum(run) / len(run)
+    return found
+
+
+def ranked_advantages(rewards: Rows, group_ids: Sequence[int], *, eps: float, scale: bool = True) -> Rows:
+    """Reward advantages of ranks, which have no rounding."""
+    columns = [ranked(column, group_ids, eps=eps) for column in zip(*rewards, strict=True)]
+    return [
+        list(row)
+        for row in zip(*(standardise(column, group_ids, eps=0, scale=scale) for column in columns), strict=True)
+    ]
+
+
+def joined(pairs: Sequence[tuple[int, int]], size: int) -> list[int]:
+    """Labels 0 to size - 1, equal for what a chain of pairs joins."""
+    labels = list(range(size))
+    for _ in range(size):
+        for first, second in pairs:
+            labels[first] = labels[second] = min(labels[first], labels[second])
+    return labels
 
 
 def presence(rewards: Rows, weights: Sequence[float]) -> list[bool]:
@@ -191,6 +230,8 @@ def gd2po(
     min_retained: float = 0.8,
     conflict_pairs: str = "all",
     min_correlation: float = 0.0,
+    reward_families: Sequence[Any] | None = None,
+    standardisation: str = "zscore",
     query_reweighting: bool = True,
     reward_weights: Sequence[float] | None = None,
     scale_rewards: bool = True,
@@ -200,15 +241,31 @@ def gd2po(
     weights = list(reward_weights or [1.0] * len(rewards[0]))
     present = presence(rewards, weights)
     unweighted = reward_advantages(rewards, group_ids, eps=eps, scale=scale_rewards)
-    weighted = weigh(unweighted, weights)
-
     pairs = list(combinations(range(len(weights)), 2))
+    families: Sequence[Any] = reward_families or range(len(weights))
+    correlation = correlations(weigh(unweighted, weights), rewards)
     if conflict_pairs == "correlated":
         # Of the weighted rewards: with a negative weight, a reward pulls the other way.
-        correlation = correlations(weighted, rewards)
         pairs = [pair for pair in pairs if correlation[pair] > min_correlation + CORRELATION_TOLERANCE]
+    elif conflict_pairs == "families":
+        pairs = [(first, second) for first, second in pairs if families[first] == families[second]]
+    by_rank = ranked_advantages(rewards, group_ids, eps=eps, scale=scale_rewards)
+    for reward in range(len(weights)):
+        others = [sum(pair) - reward for pair in pairs if reward in pair]
+        if standardisation == "rank" or (standardisation != "zscore" and any(weights[other] for other in others)):
+            for row, ranks in zip(unweighted, by_rank, strict=True):
+                row[reward] = ranks[reward]
+    weighted = weigh(unweighted, weights)
     conflict_mask = [conflicts(row, pairs) for row in weighted]
     snr = [snr_of(row, snr_eps) for row in weighted]
+    if conflict_pairs == "families":
+        snr = [
+            min(
+                snr_of([value for value, own in zip(row, families, strict=True) if own == family], snr_eps)
+                for family in families
+            )
+            for row in weighted
+        ]
 
     if filtering == "none":
         threshold = 0.0
@@ -235,6 +292,7 @@ def gd2po(
         factor = ratio if query_reweighting else 1.0
         combined.append(factor * math.fsum(row) if is_kept else 0.0)
     return OracleResult(
+        correlation=correlation,
         advantages=whiten(combined, keep, whitening, token_counts),
         reward_advantages=unweighted,
         weighted=weighted,

@@ -34,6 +34,7 @@ class Batch:
     group_ids: Tensor
     token_counts: Tensor
     weights: list[float] | None
+    families: list[int] | None = None
 
     def rows(self) -> list[list[float]]:
         return self.rewards.double().tolist()
@@ -78,6 +79,7 @@ def batches(
         group_ids=torch.tensor(group_ids),
         token_counts=torch.tensor(draw(st.lists(st.integers(0, 40), min_size=len(group_ids), max_size=len(group_ids)))),
         weights=weights,
+        families=draw(st.none() | st.lists(st.integers(0, 2), min_size=num_rewards, max_size=num_rewards)),
     )
 
 
@@ -105,19 +107,21 @@ def random_batch(seed: int) -> Batch:
         group_ids=torch.tensor([generator.randint(0, num_groups) * 7 - 5 for _ in range(num_rollouts)]),
         token_counts=torch.tensor([generator.randint(0, 200) for _ in range(num_rollouts)]),
         weights=generator.choice([None, [generator.choice([0.0, 0.1, 1.0, 2.5, -1.0]) for _ in range(num_rewards)]]),
+        families=[generator.randint(0, 1) for _ in range(num_rewards)],
     )
 
 
 @st.composite
 def options(draw: st.DrawFn) -> dict[str, Any]:
-    """Keyword arguments of `gd2po_advantages`, weights and token counts apart."""
+    """Keyword arguments of `gd2po_advantages`, weights, families and token counts apart."""
     return {
         "filtering": draw(st.sampled_from(["snr", "snr", "hard", "none"])),
         "snr_threshold": draw(SHARES | st.just("auto")),
         "snr_eps": draw(st.sampled_from([1e-8, 1e-6, 0.0, 1e-2])),
         "min_retained": draw(SHARES),
-        "conflict_pairs": draw(st.sampled_from(["all", "correlated"])),
+        "conflict_pairs": draw(st.sampled_from(["all", "correlated", "families"])),
         "min_correlation": draw(st.just(0.0) | SHARES | SHARES.map(lambda share: -share)),
+        "standardisation": draw(st.sampled_from(["zscore", "zscore", "rank", "rank_partners"])),
         "query_reweighting": draw(st.booleans()),
         "scale_rewards": draw(st.booleans()),
         "whitening": draw(st.sampled_from(["rollouts", "tokens", "none"])),
@@ -145,7 +149,13 @@ def method_options(draw: st.DrawFn, name: str, batch: Batch) -> dict[str, Any]:
     if name == "sa_mrpo":
         drawn["gamma"] = draw(st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]))
         drawn["reward_bounds"] = [[min(column) - draw(slack), max(column) + 0.25 + draw(slack)] for column in columns]
-    if name == "rvpo":
+    if name == "consensus":
+        drawn["partners"] = draw(st.sampled_from(["auto", "auto", "correlated"]))
+        drawn["min_correlation"] = draw(st.just(0.1) | SHARES | SHARES.map(lambda share: -share))
+        drawn["standardisation"] = draw(st.sampled_from(["zscore", "rank", "rank_partners"]))
+        drawn["combination"] = draw(st.sampled_from(["mean", "soft_minimum", "minimum", "uncertainty"]))
+        drawn["drop_conflicts"] = draw(st.booleans())
+    if name in ("rvpo", "consensus"):
         drawn["kappa"] = draw(st.sampled_from([0.0, 0.01, 0.5, 1.0, 2.0, 20.0]))
     return drawn
 

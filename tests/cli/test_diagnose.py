@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gd2po.cli import app
-from gd2po.errors import DataFormatError
+from gd2po.errors import ConfigError, DataFormatError
 
 
 @pytest.fixture
@@ -69,6 +69,19 @@ def test_options_choose_columns_weights_and_steps(log: Path) -> None:
     assert [reward["weight"] for reward in document["rewards"]] == [0.5, 1.0]
     assert (document["source"]["first_step"], document["source"]["steps"]) == (2, 1)
     assert document["source"]["group_sizes"] == {"8": 10}
+
+
+def test_families_by_name_add_the_methods_that_use_them(log: Path) -> None:
+    def methods(*options: str) -> dict[str, Any]:
+        rows = json.loads(run(log, *options, "--json", "-").stdout)["methods"]
+        return {row["name"]: row for row in rows}
+
+    plain, told = methods(), methods("--reward_families", "correct=x,brief=x")
+    assert "gd2po-families" not in plain
+    assert told["gd2po-families"]["filtered_rate"] == told["gd2po-hard"]["filtered_rate"] > 0.4
+    assert plain["consensus"]["filtered_rate"] == 0
+    with pytest.raises(ConfigError, match="`reward_families` names a reward 'corect'"):
+        run(log, "--reward_families", "corect=x")
 
 
 def test_a_run_folder_gets_its_report_rebuilt(log: Path, tmp_path: Path) -> None:

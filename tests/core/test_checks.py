@@ -123,7 +123,7 @@ def test_token_counts_that_are_missing_or_wrong(
         ({"filtering": "soft"}, r"`filtering` must be one of 'none', 'hard', 'snr': got 'soft'"),
         ({"filtering": None}, r"`filtering` must be one of .*got None"),
         ({"whitening": "batch"}, r"`whitening` must be one of 'rollouts', 'tokens', 'none': got 'batch'"),
-        ({"conflict_pairs": "some"}, r"`conflict_pairs` must be one of 'all', 'correlated': got 'some'"),
+        ({"conflict_pairs": "some"}, r"`conflict_pairs` must be one of 'all', 'correlated', 'families': got 'some'"),
         ({"snr_threshold": 1.01}, r"`snr_threshold` must be a number in \[0, 1\] or 'auto': got 1.01"),
         ({"snr_threshold": -0.1}, r"`snr_threshold` must be a number in \[0, 1\] or 'auto': got -0.1"),
         ({"snr_threshold": math.nan}, r"`snr_threshold` must be a number in \[0, 1\] or 'auto': got nan"),

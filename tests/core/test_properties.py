@@ -22,8 +22,20 @@ TENSORS = (
 
 
 def advantages(batch: Batch, **chosen: Any) -> AdvantageResult:
+    families = {"reward_families": batch.families} if chosen.get("conflict_pairs") == "families" else {}
     return gd2po_advantages(
-        batch.rewards, batch.group_ids, reward_weights=batch.weights, token_counts=batch.token_counts, **chosen
+        batch.rewards,
+        batch.group_ids,
+        reward_weights=batch.weights,
+        token_counts=batch.token_counts,
+        **families,
+        **chosen,
+    )
+
+
+def rows_of(batch: Batch, rows: Any) -> Batch:
+    return dataclasses.replace(
+        batch, rewards=batch.rewards[rows], group_ids=batch.group_ids[rows], token_counts=batch.token_counts[rows]
     )
 
 
@@ -37,7 +49,7 @@ def assert_same(actual: AdvantageResult, expected: AdvantageResult, rows: Any = 
 @given(batch=batches(), chosen=options(), data=st.data())
 def test_permuting_the_rollouts_permutes_the_result(batch: Batch, chosen: dict[str, Any], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(len(batch.rewards))))
-    permuted = Batch(batch.rewards[order], batch.group_ids[order], batch.token_counts[order], batch.weights)
+    permuted = rows_of(batch, order)
     assert_same(advantages(permuted, **chosen), advantages(batch, **chosen), order)
 
 
@@ -55,7 +67,8 @@ def test_the_names_of_the_groups_do_not_matter(batch: Batch, chosen: dict[str, A
 def test_the_order_of_the_rewards_does_not_matter(batch: Batch, chosen: dict[str, Any], data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(batch.rewards.shape[1])))
     weights = batch.weights and [batch.weights[reward] for reward in order]
-    permuted = dataclasses.replace(batch, rewards=batch.rewards[:, order], weights=weights)
+    families = batch.families and [batch.families[reward] for reward in order]
+    permuted = dataclasses.replace(batch, rewards=batch.rewards[:, order], weights=weights, families=families)
     actual, expected = advantages(permuted, **chosen), advantages(batch, **chosen)
     assert_same(
         dataclasses.replace(actual, reward_advantages=expected.reward_advantages[:, order]),
@@ -69,7 +82,7 @@ def test_without_whitening_the_groups_are_independent(
 ) -> None:
     chosen |= {"whitening": "none", "conflict_pairs": "all", "snr_threshold": data.draw(SHARES)}
     rows = batch.group_ids == batch.group_ids[0]
-    alone = Batch(batch.rewards[rows], batch.group_ids[rows], batch.token_counts[rows], batch.weights)
+    alone = rows_of(batch, rows)
     assert_same(advantages(alone, **chosen), advantages(batch, **chosen), rows)
 
 
@@ -193,7 +206,7 @@ def test_gradients_do_not_flow_into_advantages() -> None:
 
 @given(batch=batches(max_rewards=1, weighted=False, dtypes=DTYPES), chosen=options())
 def test_with_one_reward_and_no_whitening_all_methods_are_equal(batch: Batch, chosen: dict[str, Any]) -> None:
-    chosen["whitening"] = "none"
+    chosen |= {"whitening": "none", "standardisation": "zscore"}
     scale = chosen["scale_rewards"]
     grpo = grpo_advantages(batch.rewards, batch.group_ids, scale_rewards=scale).advantages
     gdpo = gdpo_advantages(batch.rewards, batch.group_ids, scale_rewards=scale, whitening="none").advantages
@@ -210,6 +223,7 @@ def gdpo_of(batch: Batch, chosen: dict[str, Any]) -> torch.Tensor:
 
 @given(batch=batches(), chosen=options())
 def test_threshold_0_no_filter_and_retaining_everything_are_gdpo(batch: Batch, chosen: dict[str, Any]) -> None:
+    chosen["standardisation"] = "zscore"
     expected = gdpo_of(batch, chosen)
     for dial in (
         {"filtering": "snr", "snr_threshold": 0.0},
@@ -249,6 +263,7 @@ def test_a_higher_threshold_never_keeps_more(batch: Batch, chosen: dict[str, Any
 
 @given(batch=batches(), chosen=options())
 def test_the_gate_open_to_every_pair_changes_nothing_and_shut_it_is_gdpo(batch: Batch, chosen: dict[str, Any]) -> None:
+    chosen["standardisation"] = "zscore"
     plain = advantages(batch, **(chosen | {"conflict_pairs": "all"}))
     correlation = diagnose_batch(batch.rewards, batch.group_ids, plain, reward_weights=batch.weights).correlation
     gate = chosen | {"conflict_pairs": "correlated"}
@@ -265,7 +280,8 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(batch: Batch, chosen: dict[s
     out = data.draw(st.integers(0, num_rewards - 1))
     others = [reward for reward in range(num_rewards) if reward != out]
     weighted = dataclasses.replace(batch, weights=[float(reward != out) for reward in range(num_rewards)])
-    without = dataclasses.replace(batch, rewards=batch.rewards[:, others])
+    families = batch.families and [batch.families[reward] for reward in others]
+    without = dataclasses.replace(batch, rewards=batch.rewards[:, others], families=families)
     result = advantages(weighted, **chosen)
     assert_same(
         dataclasses.replace(result, reward_advantages=result.reward_advantages[:, others]),
@@ -280,11 +296,11 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(batch: Batch, chosen: dict[s
 
 @given(batch=batches(), chosen=options())
 def test_rollouts_to_which_nothing_applies_change_nothing(batch: Batch, chosen: dict[str, Any]) -> None:
-    doubled = Batch(
-        torch.cat([batch.rewards, torch.full_like(batch.rewards, math.nan)]),
-        batch.group_ids.repeat(2),
-        batch.token_counts.repeat(2),
-        batch.weights,
+    doubled = dataclasses.replace(
+        batch,
+        rewards=torch.cat([batch.rewards, torch.full_like(batch.rewards, math.nan)]),
+        group_ids=batch.group_ids.repeat(2),
+        token_counts=batch.token_counts.repeat(2),
     )
     rows = slice(0, len(batch.rewards))
     expected = advantages(batch, **chosen)

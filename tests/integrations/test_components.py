@@ -35,6 +35,15 @@ def test_every_method_is_a_value_of_method(method: str) -> None:
     assert found.session().weights_now == [1.0, 0.5]
 
 
+def test_families_are_told_by_component() -> None:
+    families = {"correctness": "quality", "format": "quality"}
+    found = settings(conflict_pairs="families", reward_families=families)
+    assert found.reward_families == ("quality", "quality")
+    assert found.session().reward_families == ("quality", "quality")
+    assert settings(method="gdpo", reward_families={"format": "form"}).reward_families == ("correctness", "form")
+    assert settings().reward_families is None
+
+
 def test_without_a_method_it_is_gd2po() -> None:
     assert settings().setting.method.name == "gd2po"
 
@@ -64,6 +73,13 @@ def test_every_option_of_a_method_is_a_key_and_is_checked(method: str, name: str
         ({"reward_conditions": [{**BRIEF, "on": "corectness"}]}, "got 'corectness'. Did you mean 'correctness'?"),
         ({"reward_conditions": [{**BRIEF, "on": "format"}]}, "`algorithm.gd2po.reward_conditions[0]` must hold a"),
         ({"log_folder": 7}, "`algorithm.gd2po.log_folder` must be a folder: got 7"),
+        ({"reward_families": ["x"]}, "`algorithm.gd2po.reward_families` must be a mapping from rewards to families"),
+        ({"reward_families": {"forma": "x"}}, "names a reward 'forma' that does not exist. Did you mean 'format'?"),
+        (
+            {"reward_families": {"format": ["x", "y"]}},
+            "since a reward is of one family: got ['x', 'y'] for 'format'",
+        ),
+        ({"reward_families": {"format": "correctness"}}, "has a family 'correctness', and a reward of that name"),
         ({"reward_keys": "correctness"}, "`algorithm.gd2po.reward_keys` must be a list of names: got 'correctness'"),
         ({"reward_keys": ["a", "a"]}, "`algorithm.gd2po.reward_keys` must be different from each other"),
         ({"reward_keys": []}, "`algorithm.gd2po.reward_keys` must list the components of the reward"),

@@ -114,6 +114,19 @@ def test_conditions_that_praise_are_said_once() -> None:
     assert run.advice(metrics, REWARDS - 1, GROUP_IDS, TOKENS) == []
 
 
+def test_families_reach_the_method_and_what_is_wrong_with_them_is_said_once() -> None:
+    setting, families = Setting.named("gd2po-families", "test"), ["x", "x", "polite"]
+    run = Session(setting, NAMES, reward_families=families)
+    expected = setting.advantages(REWARDS, GROUP_IDS, reward_families=families)
+    found = run.advantages(REWARDS, GROUP_IDS, TOKENS)
+    assert found.keep_mask.tolist() == expected.keep_mask.tolist() == [False, False, True, True]
+    alone = session(filtering="hard", conflict_pairs="families")
+    metrics = alone.metrics(REWARDS, GROUP_IDS, alone.advantages(REWARDS, GROUP_IDS, TOKENS))
+    (said,) = alone.advice(metrics, REWARDS, GROUP_IDS, TOKENS)
+    assert "every reward is a family of its own" in said
+    assert alone.advice(metrics, REWARDS, GROUP_IDS, TOKENS) == []
+
+
 def test_a_session_without_a_folder_logs_nothing_and_with_one_what_a_diagnosis_reads(tmp_path: Path) -> None:
     for run in (session(), session(tmp_path / "run")):
         run.log(

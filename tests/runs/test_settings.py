@@ -180,6 +180,20 @@ def test_conditions_are_read_back_and_those_that_make_no_sense_are_a_note(tmp_pa
         assert any("every reward is taken as its function gave it" in note for note in found.notes)
 
 
+def test_families_follow_their_names(tmp_path: Path) -> None:
+    run = describe_run(Setting.named("consensus", "test"), NAMES, None, reward_families=["style", "style"])
+    assert RunSettings.find(json.loads(json.dumps(run)), None, ["brief", "correct"]).reward_families == ["style"] * 2
+    assert RunSettings.find(run, None, ["brief"]).reward_families == ["style"]
+    assert RunSettings.find(RUN, None, NAMES).reward_families is None
+    families = {"brief": "style", "gone": "style"}
+    found = from_config(tmp_path, {"advantage_estimator": "consensus", "reward_families": families})
+    assert found.reward_families == ["correct", "style"]
+    assert found.setting.label == "consensus"
+    bad = RunSettings.find({**run, "reward_families": {"brief": 7}}, None, NAMES)
+    assert bad.setting is not None
+    assert "The reward families in its rollout log were not understood: `reward_families` must name one" in bad.notes[0]
+
+
 def test_weights_follow_their_names() -> None:
     assert RunSettings.find(RUN, None, ["brief", "correct"]).reward_weights == [0.5, 1.0]
     assert RunSettings.find(RUN, None, ["brief"]).reward_weights == [0.5]

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from gd2po.cli.options import needing
-from gd2po.cli.parsing import parse_names, parse_step_range, parse_weights
+from gd2po.cli.parsing import parse_families, parse_names, parse_step_range, parse_weights
 
 
 def diagnose(
@@ -31,6 +31,12 @@ def diagnose(
             help="Conditions to try on the log, as JSON: "
             '[{"reward": "length", "on": "correctness", "threshold": 1.0}].',
             show_default=False,
+        ),
+    ] = None,
+    reward_families: Annotated[
+        str | None,
+        typer.Option(
+            "--reward_families", help="Families of the rewards: a=x,b=x; others are alone.", show_default=False
         ),
     ] = None,
     group: Annotated[
@@ -73,6 +79,7 @@ def diagnose(
             log,
             weights,
             reward_conditions=reward_conditions,
+            reward_families=None if reward_families is None else parse_families(reward_families),
             html=html,
             json=None if json == "-" else json,
             progress=lambda rollouts: status.update(f"Read {rollouts:,} rollouts ..."),

@@ -51,6 +51,27 @@ def parse_weights(text: str) -> dict[str, float] | list[float]:
     )
 
 
+def parse_families(text: str) -> dict[str, str]:
+    """Families by name of the reward.
+
+    Raises:
+        ConfigError: something else, or a reward in two families.
+
+    Example:
+        >>> parse_families("judge=correct,rubric=correct")
+        {'judge': 'correct', 'rubric': 'correct'}
+    """
+    families: dict[str, str] = {}
+    for part in text.split(","):
+        name, sign, family = (piece.strip() for piece in part.rpartition("="))
+        if not (name and sign and family):
+            raise ConfigError(f"`--reward_families` needs reward=family with commas between them: got {text!r}.")
+        if name in families:
+            raise ConfigError(f"`--reward_families` has {name!r} twice, and a reward is of one family: {text!r}.")
+        families[name] = family
+    return families
+
+
 def parse_step_range(text: str | None) -> tuple[int | None, int | None]:
     """First and last step, both included; None where open.
 

@@ -3,6 +3,7 @@
 from gd2po.core.gradients import gradient_coefficients
 from gd2po.core.methods import METHODS
 from gd2po.core.methods.base import Method
+from gd2po.core.methods.consensus import consensus_advantages
 from gd2po.core.methods.corr_grpo import corr_grpo_advantages
 from gd2po.core.methods.dara import dara_advantages
 from gd2po.core.methods.dr_grpo import dr_grpo_advantages
@@ -37,6 +38,7 @@ __all__ = [
     "advantages",
     "binary_snr_ceiling",
     "conditioned_rewards",
+    "consensus_advantages",
     "corr_grpo_advantages",
     "dara_advantages",
     "diagnose_batch",

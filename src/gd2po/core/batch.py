@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,6 +13,7 @@ from torch import Tensor
 from gd2po.core import checks
 from gd2po.core.conflicts import agreement_snr, conflict_mask
 from gd2po.core.groups import REWARD_DIM, Deviations, Groups, compute_dtype
+from gd2po.core.ranks import centred_ranks
 from gd2po.core.result import AdvantageResult, Parts
 from gd2po.core.tolerances import BOUND_TOLERANCE, HEADROOM, SNR_EPS, STD_EPS
 from gd2po.core.whitening import whiten
@@ -20,6 +21,8 @@ from gd2po.errors import InvalidInputError
 
 Whitening = Literal["rollouts", "tokens", "none"]
 Weights = Tensor | Sequence[float] | None
+Families = Tensor | Sequence[Hashable] | None
+"""A label per reward, equal for rewards that measure the same thing; None: nothing is known of families."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class RewardBatch:
     token_counts: Tensor | None
     """In the lane layout without rewards; None unless whitening needs them."""
     whitening: Whitening
+    families: tuple[Hashable, ...] | None = None
+    """K labels, equal for rewards of one family; None where none are declared."""
 
     @staticmethod
     def from_input(
@@ -45,6 +50,7 @@ class RewardBatch:
         group_ids: Tensor,
         reward_weights: Weights = None,
         *,
+        reward_families: Families = None,
         whitening: Whitening = "none",
         token_counts: Tensor | None = None,
     ) -> RewardBatch:
@@ -54,6 +60,7 @@ class RewardBatch:
             rewards: (N, K) NaN where a reward does not apply.
             group_ids: (N,) integers.
             reward_weights: (K,) None means all 1.
+            reward_families: (K,) labels, equal for rewards of one family.
             whitening: of the method's advantages, by `result`.
             token_counts: (N,) needed for whitening="tokens".
 
@@ -64,6 +71,7 @@ class RewardBatch:
         rewards = checks.check_rewards(rewards)
         group_ids = checks.check_group_ids(group_ids, rewards)
         weights = checks.check_reward_weights(reward_weights, rewards)
+        families = checks.check_reward_families(reward_families, rewards)
         counts = checks.check_token_counts(token_counts, whitening, rewards)
         has_missing = checks.check_values(rewards, counts)
 
@@ -81,12 +89,18 @@ class RewardBatch:
             weights=None if weights is None else weights[:, None],
             token_counts=None if counts is None else groups.to_lanes(counts),
             whitening=whitening,
+            families=families,
         )
 
     @property
     def dtype(self) -> torch.dtype:
         """The dtype to compute in."""
         return compute_dtype(self.lanes.device)
+
+    @property
+    def num_rewards(self) -> int:
+        """K."""
+        return self.rewards.shape[1]
 
     @property
     def rounding_eps(self) -> float:
@@ -110,6 +124,12 @@ class RewardBatch:
         like = self.lanes if lanes.ndim == self.lanes.ndim else self.lanes[..., 0, :]
         rows = self.groups.from_lanes(lanes.expand_as(like).contiguous())  # no element may stand for several
         return rows if rows.dtype == torch.bool else rows.to(self.rewards.dtype)
+
+    @cached_property
+    def weight_sizes(self) -> Tensor:
+        """Lanes or (K, 1): the magnitude of each reward's weight, 0 where the reward does not apply."""
+        sizes = torch.ones_like(self.count) if self.weights is None else self.weights.abs()
+        return sizes if self.applies is None else sizes * self.applies
 
     @cached_property
     def present(self) -> Tensor:
@@ -143,6 +163,18 @@ class RewardBatch:
             scale_rewards: divide by the standard deviation of the group.
         """
         deviations = self.deviations()
+        if scale_rewards:
+            return deviations.standardised(in_place=True)
+        return deviations.in_units_of_the_rewards(in_place=True)
+
+    def standardised_ranks(self, scale_rewards: bool = True) -> Tensor:
+        """Lanes: as `standardised`, of the mid-rank of each score inside its group in place of the score.
+
+        Args:
+            scale_rewards: divide by the standard deviation of the ranks.
+        """
+        ranks = centred_ranks(self.lanes, self.applies, self.groups, self.rounding_eps)
+        deviations = Deviations.of(ranks, self.applies, self.groups, torch.finfo(self.dtype).eps)
         if scale_rewards:
             return deviations.standardised(in_place=True)
         return deviations.in_units_of_the_rewards(in_place=True)

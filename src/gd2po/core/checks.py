@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from numbers import Real
 
 import torch
@@ -64,6 +64,31 @@ def check_reward_weights(reward_weights: Tensor | Sequence[float] | None, reward
             f"`reward_weights` needs finite numbers: got {values}. A weight of 0 leaves a reward out."
         )
     return _move(weights, rewards.device, compute_dtype(rewards.device))
+
+
+def check_reward_families(
+    reward_families: Tensor | Sequence[Hashable] | None, rewards: Tensor
+) -> tuple[Hashable, ...] | None:
+    """The families as K labels; None where none are given."""
+    if reward_families is None:
+        return None
+    if isinstance(reward_families, (str, Mapping)) or not isinstance(reward_families, (Tensor, Sequence)):
+        raise InvalidTypeError(
+            "`reward_families` needs a list with one label per reward, equal for rewards of one family: got "
+            f"{reward_families!r}. Only hosts, which know the names of the rewards, take a mapping from names."
+        )
+    labels = tuple(reward_families.tolist() if isinstance(reward_families, Tensor) else reward_families)
+    if len(labels) != rewards.shape[1]:
+        raise InvalidInputError(
+            f"`reward_families` needs one label per reward: expected {rewards.shape[1]}, got {len(labels)}."
+        )
+    for reward, label in enumerate(labels):
+        if not isinstance(label, (str, int)):
+            raise InvalidTypeError(
+                f"`reward_families` needs a text or a whole number for each reward, since a reward is of one family: "
+                f"got {label!r} for reward {reward}."
+            )
+    return labels
 
 
 def check_token_counts(token_counts: Tensor | None, whitening: str, rewards: Tensor) -> Tensor | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gd2po.core.batch import RewardBatch, Weights
+from gd2po.core.batch import Families, RewardBatch, Weights
 from gd2po.core.methods import METHODS
 from gd2po.core.methods.base import Method
 from gd2po.core.result import AdvantageResult
@@ -102,7 +102,16 @@ class Setting:
     @property
     def inside_groups(self) -> bool:
         """Whether a group's advantages before whitening depend on that group alone."""
-        return self.method.inside_groups(self.resolved)
+        return self.inside_groups_given(None)
+
+    def inside_groups_given(self, reward_families: Families) -> bool:
+        """The same where these families are declared: then nobody has to look for them in the batch."""
+        return self.method.inside_groups({**self.resolved, "reward_families": reward_families})
+
+    @property
+    def uses_families(self) -> bool:
+        """Whether `reward_families` make a difference."""
+        return self.method.uses_families(self.resolved)
 
     def advantages(
         self,
@@ -110,11 +119,21 @@ class Setting:
         group_ids: Tensor,
         *,
         reward_weights: Weights = None,
+        reward_families: Families = None,
         token_counts: Tensor | None = None,
     ) -> AdvantageResult:
-        """The advantages of N rollouts; arguments as of every method's function."""
+        """The advantages of N rollouts.
+
+        Args:
+            rewards: (N, K) as of every method's function, like all that follows.
+            group_ids: (N,)
+            reward_weights: (K,) None means all 1.
+            reward_families: (K,) labels, for settings that use them; others are not told.
+            token_counts: (N,)
+        """
+        families = {"reward_families": reward_families} if self.uses_families else {}
         return self.method.function(
-            rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts, **self.options
+            rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts, **families, **self.options
         )
 
     def warnings(
@@ -123,6 +142,7 @@ class Setting:
         group_ids: Tensor,
         *,
         reward_weights: Weights = None,
+        reward_families: Families = None,
         reward_names: Sequence[str] | None = None,
     ) -> list[str]:
         """What to know before using the setting on such rewards.
@@ -131,6 +151,7 @@ class Setting:
             rewards: (N, K) of any batch.
             group_ids: (N,) their groups.
             reward_weights: (K,) None means all 1.
+            reward_families: (K,) labels, equal for rewards of one family; None where they are not known.
             reward_names: K names; None: "reward 0" and so on.
 
         Returns:
@@ -145,7 +166,7 @@ class Setting:
             >>> Setting.named("gdpo", "example").warnings(rewards, torch.tensor([0, 0]))
             []
         """
-        batch = RewardBatch.from_input(rewards, group_ids, reward_weights)
+        batch = RewardBatch.from_input(rewards, group_ids, reward_weights, reward_families=reward_families)
         num_rewards = batch.rewards.shape[1]
         names = reward_names or [f"reward {reward}" for reward in range(num_rewards)]
         if len(names) != num_rewards:
@@ -197,6 +218,7 @@ def advantages(
     *,
     method: str = "gd2po",
     reward_weights: Weights = None,
+    reward_families: Families = None,
     token_counts: Tensor | None = None,
     **options: Any,
 ) -> AdvantageResult:
@@ -207,6 +229,7 @@ def advantages(
         group_ids: (N,) prompt of each rollout: any integers, any order, groups of any size.
         method: a name in `METHODS`.
         reward_weights: (K,) None means all 1. A weight of 0 takes the reward out.
+        reward_families: (K,) labels, equal for rewards that measure the same thing, for settings that use them.
         token_counts: (N,) completion tokens of each rollout; needed for whitening="tokens".
         **options: of the method.
 
@@ -226,4 +249,11 @@ def advantages(
         tensor([False, False,  True,  True])
     """
     setting = Setting.of({"method": method, **options}, "advantages")
-    return setting.advantages(rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts)
+    if reward_families is not None and not setting.uses_families:
+        raise InvalidInputError(
+            f"`reward_families` has no effect on {setting.label}: take conflict_pairs='families' of gd2po, or "
+            "consensus, or leave the families out."
+        )
+    return setting.advantages(
+        rewards, group_ids, reward_weights=reward_weights, reward_families=reward_families, token_counts=token_counts
+    )

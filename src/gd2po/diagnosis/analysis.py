@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gd2po.core import Setting
+from gd2po.core.families import family_labels
 from gd2po.core.tolerances import SHARE_ROUNDING, SNR_EPS
 from gd2po.diagnosis.model import (
     ConditionNumbers,
@@ -52,6 +53,7 @@ def diagnose(
     log: RewardLog,
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
     *,
+    reward_families: Mapping[str, str] | None = None,
     setting: Setting | None = None,
     reward_conditions: Any = None,
     progress: Callable[[int], None] | None = None,
@@ -62,6 +64,8 @@ def diagnose(
         log: the rollouts.
         reward_weights: by name, or one per reward in the log's order. None: those of the run if its log or folder says
             them, else all 1.
+        reward_families: family by name of the reward; one not named is a family of its own. None: as the run's log or
+            folder says.
         setting: the run's own method and options, to mark and to look at the rewards by. None: as the run's log or
             folder says.
         reward_conditions: what to try, as `GD2POConfig` takes them: the report then says what they would do. Those
@@ -74,7 +78,7 @@ def diagnose(
     Raises:
         DataFormatError: a malformed row or file.
         InvalidInputError: weights that do not go with the rewards, or none but 0.
-        ConfigError: conditions that make no sense, or on an unknown reward.
+        ConfigError: families or conditions that make no sense or name an unknown reward.
 
     Example:
         >>> import tempfile, pathlib
@@ -86,6 +90,8 @@ def diagnose(
     """
     names = log.layout.reward_names
     settings = _run_settings(log, setting)
+    if reward_families is not None:
+        settings = replace(settings, reward_families=family_labels(reward_families, names, "reward_families"))
     run = settings.setting
     asked = _asked_conditions(reward_conditions, names)
     weights, weights_origin = _weights(reward_weights, settings, log)
@@ -99,7 +105,9 @@ def diagnose(
     as_given = [_with_weights(step, weights) for step in sample.steps()]
     rewards = rewards_section(names, weights, sums, steps, estimates)
     with _one_thread():
-        evaluated = evaluate_settings(_conditioned(as_given, settings, names), names, weights.usual, run)
+        evaluated = evaluate_settings(
+            _conditioned(as_given, settings, names), names, weights.usual, run, settings.reward_families
+        )
         conditions = _conditions(as_given, names, weights.usual, settings, asked, rewards)
     notes = [*settings.notes, *_assumptions(settings, weights_origin, weights.without(steps["step"])), *evaluated.notes]
     source = source_section(log, sums, steps, settings=settings, weights_origin=weights_origin, notes=notes)

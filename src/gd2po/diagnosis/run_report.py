@@ -32,6 +32,7 @@ def report_log(
     log: RewardLog,
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
     *,
+    reward_families: Mapping[str, str] | None = None,
     setting: Setting | None = None,
     reward_conditions: Any = None,
     html: str | Path | None = None,
@@ -43,6 +44,7 @@ def report_log(
     Args:
         log: the rollouts.
         reward_weights: as `diagnose` takes them.
+        reward_families: as `diagnose` takes them.
         setting: as `diagnose` takes it.
         reward_conditions: as `diagnose` takes them.
         html: file of the page; None for report.html in a run folder of gd2po, and for none elsewhere.
@@ -55,6 +57,7 @@ def report_log(
     Raises:
         DataFormatError: a malformed row or file.
         InvalidInputError: weights that do not go with the rewards, or none but 0.
+        ConfigError: families that do not go with the rewards.
         OutputWriteError: a file cannot be written.
         DiskFullError: no space is left for it.
         MissingDependencyError: a page is to be written, and `gd2po[report]` is not installed.
@@ -74,7 +77,14 @@ def report_log(
     for path in (html, json):
         if path is not None:
             require_place(path)  # before the log is read, which may take minutes
-    diagnosis = diagnose(log, reward_weights, setting=setting, reward_conditions=reward_conditions, progress=progress)
+    diagnosis = diagnose(
+        log,
+        reward_weights,
+        reward_families=reward_families,
+        setting=setting,
+        reward_conditions=reward_conditions,
+        progress=progress,
+    )
     return RunReport(
         diagnosis=diagnosis,
         html=None if html is None else write_html(diagnosis, html),
@@ -86,6 +96,7 @@ def write_run_report(
     folder: str | Path,
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
     *,
+    reward_families: Mapping[str, str] | None = None,
     setting: Setting | None = None,
 ) -> RunReport:
     """Diagnose a run folder and write report.html and report.json into it.
@@ -93,13 +104,22 @@ def write_run_report(
     Args:
         folder: what `gd2po train` wrote, or the output folder of a TRL run with log_completions=True.
         reward_weights: as `diagnose` takes them.
+        reward_families: as `diagnose` takes them.
         setting: as `diagnose` takes it.
 
     Raises:
         DataFormatError: the folder holds no rollouts, or some that cannot be read.
         InvalidInputError: weights that do not go with the rewards, or none but 0.
+        ConfigError: families that do not go with the rewards.
         MissingDependencyError: `gd2po[report]` is not installed.
     """
     folder = Path(folder)
     log = RewardLog(folder)
-    return report_log(log, reward_weights, setting=setting, html=folder / HTML_NAME, json=folder / JSON_NAME)
+    return report_log(
+        log,
+        reward_weights,
+        reward_families=reward_families,
+        setting=setting,
+        html=folder / HTML_NAME,
+        json=folder / JSON_NAME,
+    )

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from gd2po.core import Setting
+from gd2po.core.families import family_labels
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, GD2POError, InvalidInputError, RewardFunctionError, did_you_mean
 from gd2po.integrations.session import Session, check_setting
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
 
-OWN_KEYS = ("reward_keys", "reward_weights", "reward_conditions", "method", "log_folder")
+OWN_KEYS = ("reward_keys", "reward_weights", "reward_conditions", "reward_families", "method", "log_folder")
 """Keys of a section beside the options of its method."""
 
 
@@ -30,14 +31,17 @@ class HostSettings:
     reward_weights: RewardWeights | None = None
     log_folder: str | None = None
     reward_conditions: RewardConditions | None = None
+    reward_families: tuple[str, ...] | None = None
+    """One per component; None where none are declared."""
 
     @staticmethod
     def from_mapping(section: Any, where: str) -> HostSettings:
         """Settings of a configuration section, checked in full.
 
         Args:
-            section: a mapping with `reward_keys`, and if wanted `reward_weights`, `reward_conditions`, `method` (gd2po
-                without one), options of the method, and `log_folder`, the run folder that rollouts are logged into.
+            section: a mapping with `reward_keys`, and if wanted `reward_weights`, `reward_conditions`,
+                `reward_families` (a mapping from components to families), `method` (gd2po without one), options of the
+                method, and `log_folder`, the run folder that rollouts are logged into.
             where: what the section is called in the configuration, for messages.
 
         Raises:
@@ -64,6 +68,7 @@ class HostSettings:
         keys = _reward_keys(values.pop("reward_keys"), where)
         given, log_folder = values.pop("reward_weights", None), values.pop("log_folder", None)
         conditions = _conditions(values.pop("reward_conditions", None), keys, where)
+        families = family_labels(values.pop("reward_families", None), keys, f"{where}.reward_families")
         if log_folder is not None and not isinstance(log_folder, str):
             raise ConfigError(f"`{where}.log_folder` must be a folder: got {log_folder!r}.")
         try:
@@ -73,11 +78,19 @@ class HostSettings:
         except (GD2POError, TypeError) as error:
             prefix = "" if str(error).startswith(f"`{where}") else f"`{where}`: "
             raise ConfigError(f"{prefix}{error}") from error
-        return HostSettings(keys, setting, weights, log_folder, conditions)
+        labels = None if families is None else tuple(families)
+        return HostSettings(keys, setting, weights, log_folder, conditions, labels)
 
     def session(self) -> Session:
         """A session of a run with these settings."""
-        return Session(self.setting, self.reward_keys, self.reward_weights, self.log_folder, self.reward_conditions)
+        return Session(
+            self.setting,
+            self.reward_keys,
+            self.reward_weights,
+            self.log_folder,
+            self.reward_conditions,
+            self.reward_families,
+        )
 
     @property
     def weights_move(self) -> bool:

@@ -33,6 +33,7 @@ class Session:
             `start_step`, before each batch.
         log_folder: run folder to write rollouts into; None: they are not logged.
         reward_conditions: which rewards count only where another one is high enough; None: all count.
+        reward_families: (K,) labels, equal for rewards of one family; None: none are declared.
 
     Raises:
         ConfigError: a name that is empty or holds a line break.
@@ -43,6 +44,7 @@ class Session:
     reward_weights: RewardWeights | None = None
     log_folder: str | Path | None = None
     reward_conditions: RewardConditions | None = None
+    reward_families: Sequence[str] | None = None
     weights_now: list[float] | None = field(init=False, default=None)
     """(K,) the weights of the current step."""
     _advisor: Advisor = field(init=False, repr=False)
@@ -67,7 +69,9 @@ class Session:
         if not self.reward_weights.move:
             self.weights_now = self.reward_weights.at(1)
         if self.log_folder is not None:
-            run = describe_run(self.setting, self.reward_names, self.reward_weights, self.reward_conditions)
+            run = describe_run(
+                self.setting, self.reward_names, self.reward_weights, self.reward_conditions, self.reward_families
+            )
             self._log = RolloutLog(self.log_folder, run)
 
     def start_step(self, step: int | None) -> list[float] | None:
@@ -101,7 +105,11 @@ class Session:
     def advantages(self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> AdvantageResult:
         """The advantages of N rollouts: rewards (N, K), groups (N,), completion tokens (N,)."""
         return self.setting.advantages(
-            self.conditioned(rewards), group_ids, reward_weights=self._weights, token_counts=token_counts
+            self.conditioned(rewards),
+            group_ids,
+            reward_weights=self._weights,
+            reward_families=self.reward_families,
+            token_counts=token_counts,
         )
 
     def metrics(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult) -> dict[str, float]:
@@ -132,7 +140,11 @@ class Session:
             return []
         self._batches += 1
         found = self.setting.warnings(
-            self.conditioned(rewards), group_ids, reward_weights=self._weights, reward_names=self.reward_names
+            self.conditioned(rewards),
+            group_ids,
+            reward_weights=self._weights,
+            reward_families=self.reward_families,
+            reward_names=self.reward_names,
         )
         if self.reward_conditions is not None:
             found += self.reward_conditions.warnings(rewards, self.reward_names)

@@ -35,7 +35,7 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
 
     Args:
         args: slime's arguments, with `gd2po`: a mapping of `reward_keys`, and if wanted `reward_weights`,
-            `reward_conditions`, `method`, options of the method, and `log_folder`.
+            `reward_conditions`, `reward_families`, `method`, options of the method, and `log_folder`.
         samples: S samples of whole groups. `sample.reward` is a mapping from component to score, None where one does
             not apply. Samples with the same `rollout_id` are parts of one rollout: they carry the same components,
             count once, and share its advantage.

@@ -13,6 +13,7 @@ import yaml
 
 from gd2po.core import Setting
 from gd2po.core.batch import Weights
+from gd2po.core.families import family_labels
 from gd2po.core.setting import method_named
 from gd2po.errors import GD2POError
 from gd2po.runs.folder import CONFIG
@@ -38,6 +39,8 @@ class RunSettings:
     """The weights depend on the step, which the columns of the log then tell."""
     reward_conditions: RewardConditions | None = None
     """Which rewards of the log counted only where another one was high enough; None where all counted."""
+    reward_families: list[str] | None = None
+    """One per reward of the log; None where none are declared."""
     origin: str | None = None
     """Where both come from: `LOG`, `GIVEN` or the path of a config.yaml."""
     notes: tuple[str, ...] = ()
@@ -74,6 +77,7 @@ def describe_run(
     reward_names: Sequence[str],
     reward_weights: RewardWeights | Weights,
     reward_conditions: RewardConditions | None = None,
+    reward_families: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """How a run is made, as plain values that travel with its rollout log and that `RunSettings.find` reads.
 
@@ -82,6 +86,7 @@ def describe_run(
         reward_names: K names.
         reward_weights: (K,) None means all 1.
         reward_conditions: of the run; None: it has none.
+        reward_families: (K,) None where none are declared.
 
     Example:
         >>> describe_run(Setting.named("gdpo", "example"), ["correct", "brief"], None)["options"]
@@ -91,12 +96,15 @@ def describe_run(
         given = [1.0] * len(reward_names) if reward_weights is None else reward_weights
         reward_weights = RewardWeights(tuple(float(weight) for weight in given))
     conditions = {} if reward_conditions is None else {"reward_conditions": reward_conditions.plain()}
+    labels = None if reward_families is None else dict(zip(reward_names, reward_families, strict=True))
+    families = {} if labels is None else {"reward_families": labels}
     return {
         "method": setting.method.name,
         "options": plain_values(setting.resolved),
         "reward_names": list(reward_names),
         "reward_weights": reward_weights.plain(),
         **conditions,
+        **families,
     }
 
 
@@ -158,7 +166,7 @@ def _understood(
     reward_names: Sequence[str],
 ) -> RunSettings:
     """What can be made of all of it; whatever cannot becomes a note."""
-    found_setting, found_weights, conditions, notes = None, None, None, []
+    found_setting, found_weights, conditions, families, notes = None, None, None, None, []
     try:
         found_setting = setting()
     except (GD2POError, ValueError) as error:
@@ -175,7 +183,11 @@ def _understood(
             f"The reward conditions in {origin} were not understood, so every reward is taken as its function gave it: "
             f"{str(error).rstrip('. ')}."
         )
-    return RunSettings(found_setting, found_weights, moves, conditions, origin, tuple(notes))
+    try:
+        families = _families(found.get("reward_families"), reward_names)
+    except GD2POError as error:
+        notes.append(f"The reward families in {origin} were not understood: {str(error).rstrip('. ')}.")
+    return RunSettings(found_setting, found_weights, moves, conditions, families, origin, tuple(notes))
 
 
 def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
@@ -235,6 +247,13 @@ def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[floa
     if len(weights) != len(reward_names):
         raise ValueError(f"there are {len(weights)} for {len(reward_names)} rewards ({', '.join(reward_names)})")
     return [float(weight) for weight in weights]
+
+
+def _families(families: Any, reward_names: Sequence[str]) -> list[str] | None:
+    """One per reward of the log, which need not be all rewards of the run."""
+    if isinstance(families, Mapping):
+        families = {name: families[name] for name in reward_names if name in families} or None
+    return family_labels(families, reward_names, "reward_families")
 
 
 def _check_no_arrays(setting: Setting, reward_names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,7 +13,11 @@ from gd2po.core.whitening import whiten
 
 
 def advantages_of_batches(
-    setting: Setting, rewards: Tensor, group_ids: Tensor, reward_weights: Sequence[float] | None = None
+    setting: Setting,
+    rewards: Tensor,
+    group_ids: Tensor,
+    reward_weights: Sequence[float] | None = None,
+    reward_families: Sequence[str] | None = None,
 ) -> Tensor:
     """The advantages of S batches.
 
@@ -24,6 +29,7 @@ def advantages_of_batches(
         rewards: (S, N, K).
         group_ids: (N,) at least 0, the same in every batch.
         reward_weights: (K,) None means all 1.
+        reward_families: (K,) for settings that use them.
 
     Returns:
         (S, N), equal to S separate calls up to rounding.
@@ -36,11 +42,11 @@ def advantages_of_batches(
     """
     batches, size, _ = rewards.shape
     whitening = setting.resolved.get("whitening")
-    if not setting.inside_groups or whitening not in ("none", "rollouts"):
-        alone = [setting.advantages(batch, group_ids, reward_weights=reward_weights).advantages for batch in rewards]
-        return torch.stack(alone)
+    advantages = partial(setting.advantages, reward_weights=reward_weights, reward_families=reward_families)
+    if not setting.inside_groups_given(reward_families) or whitening not in ("none", "rollouts"):
+        return torch.stack([advantages(batch, group_ids).advantages for batch in rewards])
     apart = torch.arange(batches)[:, None] * (int(group_ids.max()) + 1) + group_ids
-    result = setting.advantages(rewards.flatten(0, 1), apart.flatten(), reward_weights=reward_weights)
+    result = advantages(rewards.flatten(0, 1), apart.flatten())
     if whitening == "none":
         return result.advantages.view(batches, size)
     whitened: Tensor = torch.vmap(whiten)(result.unwhitened.view(batches, size), result.keep_mask.view(batches, size))

@@ -128,7 +128,9 @@ def _train(
         probabilities = policy.logits(prompts).softmax(-1)
         answers = sampled_answers(probabilities, samples.uniform(*shape))
         rewards = tables.visit(prompts, answers, step)
-        advantages = advantages_of_batches(setting, rewards.flatten(1, 2), group_ids, world.reward_weights)
+        advantages = advantages_of_batches(
+            setting, rewards.flatten(1, 2), group_ids, world.reward_weights, world.families
+        )
         gradient = logit_gradient(probabilities, answers, advantages.view(answers.shape))
         policy.climb(prompts, gradient, learning_rate)
         if step + 1 in evaluated:

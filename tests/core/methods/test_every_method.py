@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -14,15 +15,15 @@ from method_oracles import ORACLES, Input, expected_of, reward_varies_mask, sign
 from strategies import DTYPES, Batch, batch_for, batches, method_cases, method_options, random_batch
 from torch import Tensor
 
-from gd2po import METHODS, AdvantageResult, Setting, advantages, core, gdpo_advantages
+from gd2po import METHODS, AdvantageResult, Setting, core, gdpo_advantages
 from gd2po import reward_varies_mask as reward_varies_mask_of_core
 from gd2po.core.groups import Groups, _dense_index
 from gd2po.core.tolerances import SIGNAL_TOLERANCE, SIGNAL_TOLERANCE_32
 
 NAMES = list(METHODS)
 SUM_FIRST = ["grpo", "dr_grpo", "rloo", "reinforce_plus_plus_baseline"]  # saw too, in one of its modes
-OVER_THE_BATCH = ["gdpo_corr", "dara", "saw", "sa_mrpo"]  # gd2po too, with some of its options
-UNIT_FREE = ["gdpo", "gd2po", "mo_grpo", "gdpo_corr", "dara", "saw", "sa_mrpo", "rvpo"]
+OVER_THE_BATCH = ["gdpo_corr", "dara", "saw", "sa_mrpo", "consensus"]  # gd2po too, with some of its options
+UNIT_FREE = ["gdpo", "gd2po", "consensus", "mo_grpo", "gdpo_corr", "dara", "saw", "sa_mrpo", "rvpo"]
 FIELDS = (
     "advantages", "unwhitened", "reward_advantages", "components", "multipliers", "signal_mask", "present_mask",
     "conflict_mask", "keep_mask", "keep_ratio", "snr",
@@ -32,13 +33,18 @@ Case = tuple[str, Batch, dict[str, Any]]
 
 
 def result_of(name: str, batch: Batch, options: dict[str, Any]) -> AdvantageResult:
-    return advantages(
+    return Setting.of({"method": name, **options}, "here").advantages(
         batch.rewards,
         batch.group_ids,
-        method=name,
         reward_weights=batch.weights,
+        reward_families=batch.families,
         token_counts=batch.token_counts,
-        **options,
+    )
+
+
+def rows_of(batch: Batch, rows: Any) -> Batch:
+    return dataclasses.replace(
+        batch, rewards=batch.rewards[rows], group_ids=batch.group_ids[rows], token_counts=batch.token_counts[rows]
     )
 
 
@@ -75,9 +81,11 @@ def assert_matches_the_oracle(name: str, batch: Batch, options: dict[str, Any]) 
         torch.finfo(dtype).eps,
         batch.weights or [1.0] * num_rewards,
         batch.token_counts.tolist(),
+        batch.families,
     )
     own = {option: value for option, value in options.items() if option != "whitening"}
     expected = expected_of(name, given, options["whitening"], own)
+    assume(not expected.near_an_edge)
     tolerance = SIGNAL_TOLERANCE if dtype == torch.float64 else SIGNAL_TOLERANCE_32
     assume(all(abs(abs(value) - tolerance) > 0.01 * tolerance for value in expected.unwhitened))
 
@@ -91,7 +99,7 @@ def assert_matches_the_oracle(name: str, batch: Batch, options: dict[str, Any]) 
             assert_near(getattr(result, field), wanted, dtype, field)
     assert result.signal_mask.tolist() == signal_mask(given, expected.unwhitened, tolerance)
     assert result.present_mask.tolist() == given.present()
-    assert result.keep_mask.tolist() == given.present()
+    assert result.keep_mask.tolist() == (expected.keep or given.present())
     varies = reward_varies_mask_of_core(batch.rewards, batch.group_ids, reward_weights=batch.weights)
     assert varies.tolist() == reward_varies_mask(given)
 
@@ -121,7 +129,7 @@ def test_every_method_matches_its_oracle_on_larger_batches(name: str, seed: int,
 def test_permuting_the_rollouts_permutes_the_result(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
     order = data.draw(st.permutations(range(len(batch.rewards))))
-    permuted = Batch(batch.rewards[order], batch.group_ids[order], batch.token_counts[order], batch.weights)
+    permuted = rows_of(batch, order)
     assert_same(name, result_of(name, permuted, options), result_of(name, batch, options), order)
 
 
@@ -143,9 +151,9 @@ def test_the_names_of_the_groups_do_not_matter(case: Case, data: st.DataObject) 
 def test_without_whitening_a_setting_inside_groups_has_independent_groups(case: Case) -> None:
     name, batch, options = case
     options["whitening"] = "none"
-    assume(Setting.of({"method": name, **options}, "here").inside_groups)
+    assume(Setting.of({"method": name, **options}, "here").inside_groups_given(batch.families))
     rows = batch.group_ids == batch.group_ids[0]
-    alone = Batch(batch.rewards[rows], batch.group_ids[rows], batch.token_counts[rows], batch.weights)
+    alone = rows_of(batch, rows)
     expected = result_of(name, batch, options)
     torch.testing.assert_close(
         result_of(name, alone, options).advantages, expected.advantages[rows], rtol=1e-8, atol=1e-8
@@ -206,6 +214,9 @@ def test_the_unit_of_a_reward_means_nothing_but_the_share_of_the_epsilon(
         options |= {"scale_rewards": True}
     if name == "gd2po":
         options |= {"filtering": "none"}
+    if name == "consensus":
+        options |= {"drop_conflicts": False, "partners": "auto"}
+        batch = dataclasses.replace(batch, families=batch.families or [0] * batch.rewards.shape[1])
     if name == "saw":
         options |= {"mode": "gdpo"}
     actual = scaled((name, batch, options), data.draw(st.integers(0, batch.rewards.shape[1] - 1)), scale)
@@ -264,7 +275,12 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObj
     if name == "sa_mrpo":
         ignored["reward_bounds"] = [[5, -math.inf] if k == out else x for k, x in enumerate(options["reward_bounds"])]
     result = result_of(name, dataclasses.replace(batch, weights=weights), options | ignored)
-    without = dataclasses.replace(batch, rewards=batch.rewards[:, others], weights=[weights[k] for k in others])
+    without = dataclasses.replace(
+        batch,
+        rewards=batch.rewards[:, others],
+        weights=[weights[k] for k in others],
+        families=batch.families and [batch.families[k] for k in others],
+    )
     expected = result_of(name, without, options | fewer)
     for field in ("advantages", "unwhitened", "signal_mask", "present_mask", "keep_mask", "snr"):
         torch.testing.assert_close(getattr(result, field), getattr(expected, field), rtol=1e-8, atol=1e-8)
@@ -279,11 +295,11 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObj
 @given(case=method_cases(NAMES))
 def test_rollouts_to_which_nothing_applies_change_nothing(case: Case) -> None:
     name, batch, options = case
-    doubled = Batch(
-        torch.cat([batch.rewards, torch.full_like(batch.rewards, math.nan)]),
-        batch.group_ids.repeat(2),
-        batch.token_counts.repeat(2),
-        batch.weights,
+    doubled = dataclasses.replace(
+        batch,
+        rewards=torch.cat([batch.rewards, torch.full_like(batch.rewards, math.nan)]),
+        group_ids=batch.group_ids.repeat(2),
+        token_counts=batch.token_counts.repeat(2),
     )
     rows = slice(0, len(batch.rewards))
     actual, expected = result_of(name, doubled, options), result_of(name, batch, options)
@@ -343,9 +359,9 @@ def test_inputs_are_not_changed_and_outputs_stand_alone(case: Case) -> None:
     before = [getattr(result, field).clone() for field in fields]
     # Nobody who writes into one tensor may change another, nor two places at once.
     for field in fields:
-        flat = getattr(result, field).reshape(-1) if getattr(result, field).ndim != 1 else getattr(result, field)
-        for index in range(len(flat)):
-            flat[index] = flat[index].logical_not() if flat.dtype == torch.bool else flat[index] + 1
+        value = getattr(result, field)
+        for index in itertools.product(*map(range, value.shape)):
+            value[index] = value[index].logical_not() if value.dtype == torch.bool else value[index] + 1
     for old, field in zip(before, fields, strict=True):
         torch.testing.assert_close(getattr(result, field), ~old if old.dtype == torch.bool else old + 1)
     for tensor, copy in zip(inputs, copies, strict=True):
@@ -412,7 +428,7 @@ def test_where_nothing_applies_or_nothing_varies_everything_is_0(name: str) -> N
 
 
 @settings(max_examples=80)
-@given(case=method_cases([name for name in NAMES if name not in ("gd2po", "grpo", "gdpo")], dtypes=DTYPES))
+@given(case=method_cases([name for name in NAMES if name not in ("gd2po", "consensus", "grpo", "gdpo")], dtypes=DTYPES))
 def test_reward_advantages_and_conflicts_are_those_of_gdpo(case: Case) -> None:
     name, batch, options = case
     expected = gdpo_advantages(batch.rewards, batch.group_ids, reward_weights=batch.weights)
@@ -448,7 +464,7 @@ def test_float32_inside_still_meets_the_tolerance_for_float32(monkeypatch: pytes
         name: result_of(name, batch, {"whitening": "tokens"} | {need: needs[need] for need in method.needs})
         for name, method in METHODS.items()
     }
-    for module in (core.batch, core.checks, core.groups):
+    for module in (core.batch, core.checks, core.groups, core.ranks):
         monkeypatch.setattr(module, "compute_dtype", lambda device: torch.float32)
     for name, wanted in expected.items():
         options = {"whitening": "tokens"} | {need: needs[need] for need in METHODS[name].needs}

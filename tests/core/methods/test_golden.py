@@ -103,5 +103,6 @@ def test_the_worked_example_comes_out(method: str, options: Any, field: str, fir
 
 def test_every_method_of_the_table_has_golden_values() -> None:
     with_values = {case.get("base_method", case["method"]) for case in CASES} | {"gd2po"}  # of advantages.json
-    assert with_values == set(METHODS)
-    assert {row[0] for row in WORKED_EXAMPLE} == set(METHODS) - {"grpo", "gdpo", "gd2po"}
+    ours = {"consensus"}  # nobody else's code computes it
+    assert with_values == set(METHODS) - ours
+    assert {row[0] for row in WORKED_EXAMPLE} == set(METHODS) - {"grpo", "gdpo", "gd2po"} - ours

@@ -64,8 +64,7 @@ def is_on_an_edge(expected: oracles.OracleResult, batch: Batch, chosen: dict[str
     edges += [(snr, expected.snr_threshold, 1e-9) for snr in scores if expected.snr_threshold != 1]
     if chosen["conflict_pairs"] == "correlated":
         limit = chosen["min_correlation"] + oracles.CORRELATION_TOLERANCE
-        correlations = oracles.correlations(expected.weighted, batch.rows()).values()
-        edges += [(value, limit, 1e-9) for value in correlations]
+        edges += [(value, limit, 1e-9) for value in expected.correlation.values()]
     if chosen["snr_threshold"] == "auto" and chosen["filtering"] == "snr":
         edges += [(snr * 50, round(snr * 50), 1e-12) for snr in scores if snr > 0]
         for threshold in oracles.THRESHOLD_GRID:
@@ -88,18 +87,25 @@ def assert_matches(actual: torch.Tensor, expected: list[Any], dtype: torch.dtype
 
 def assert_matches_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:
     dtype = batch.rewards.dtype
+    families = {"reward_families": batch.families} if chosen["conflict_pairs"] == "families" else {}
     expected = oracles.gd2po(
         batch.rows(),
         batch.group_ids.tolist(),
         eps=torch.finfo(dtype).eps,
         reward_weights=batch.weights,
         token_counts=batch.token_counts.tolist(),
+        **families,
         **chosen,
     )
     assume(not is_on_an_edge(expected, batch, chosen))
 
     result = gd2po_advantages(
-        batch.rewards, batch.group_ids, reward_weights=batch.weights, token_counts=batch.token_counts, **chosen
+        batch.rewards,
+        batch.group_ids,
+        reward_weights=batch.weights,
+        token_counts=batch.token_counts,
+        **families,
+        **chosen,
     )
 
     assert result.conflict_mask.tolist() == expected.conflict_mask

@@ -13,7 +13,7 @@ import pytest
 import torch
 from trl import GRPOConfig, GRPOTrainer
 
-from gd2po import GD2POConfig, gd2po_advantages, gdpo_advantages, grpo_advantages
+from gd2po import GD2POConfig, consensus_advantages, gd2po_advantages, gdpo_advantages, grpo_advantages
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import ConfigError, InvalidInputError, InvalidTypeError, RewardFunctionError
 
@@ -98,6 +98,20 @@ def test_grpo_gives_the_advantages_of_trl_up_to_its_epsilon(make_trainer: Any, m
             options := {"conflict_pairs": "correlated", "min_correlation": 0.1},
             gd2po_advantages,
             {"snr_threshold": 0.3, **options},  # the trainer's default; the function's is the paper's
+        ),
+        (
+            {
+                "conflict_pairs": "families",
+                "standardisation": "rank",
+                "reward_families": {"length": "x", "vowels": "x"},
+            },
+            gd2po_advantages,
+            {"conflict_pairs": "families", "standardisation": "rank", "reward_families": ["x", "x"]},
+        ),
+        (
+            {"advantage_estimator": "consensus", "reward_families": '{"length": "x", "vowels": "x"}'},
+            consensus_advantages,
+            {"reward_families": ["x", "x"]},
         ),
     ],
 )
@@ -295,6 +309,8 @@ def test_a_plain_grpo_config_is_refused(tiny_model: Any, tokenizer: Any, prompts
         ({"scale_rewards": "batch"}, ConfigError, "`scale_rewards` must be 'group' or 'none'"),
         ({"multi_objective_aggregation": "normalize_then_sum"}, ConfigError, "has no effect here"),
         ({"num_generations": 5}, ConfigError, "A batch has to hold whole groups"),
+        ({"reward_families": "judges"}, ConfigError, "`reward_families` must be a JSON object .* got 'judges'"),
+        ({"reward_families": '{"a": "x", "a": "y"}'}, ConfigError, "`reward_families` has 'a' twice"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_the_run(
@@ -302,6 +318,11 @@ def test_a_wrong_setting_is_refused_before_the_run(
 ) -> None:
     with pytest.raises(error, match=message):
         GD2POConfig(output_dir=str(tmp_path), use_cpu=True, bf16=False, **options)
+
+
+def test_a_family_of_an_unknown_reward_is_refused_before_the_run(make_trainer: Any) -> None:
+    with pytest.raises(ConfigError, match="`reward_families` names a reward 'vowel'.* Did you mean 'vowels'?"):
+        make_trainer([length, vowels], reward_families={"length": "x", "vowel": "x"})
 
 
 def test_a_threshold_from_the_command_line_is_a_number(tmp_path: Any) -> None:

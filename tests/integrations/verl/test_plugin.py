@@ -146,6 +146,10 @@ def test_golden_values_come_out_of_verls_dispatch(whitening: str) -> None:
             ["conflict_pairs=correlated", "min_correlation=0.1"],
             {"conflict_pairs": "correlated", "min_correlation": 0.1},
         ),
+        (
+            ["conflict_pairs=families", "reward_families={correctness:x,format:x}"],
+            {"conflict_pairs": "families", "reward_families": ["x", "x", "length"]},
+        ),
     ],
 )
 def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from gd2po.core.methods.base import Method
+from gd2po.core.methods.consensus import CONSENSUS
 from gd2po.core.methods.corr_grpo import CORR_GRPO
 from gd2po.core.methods.dara import DARA
 from gd2po.core.methods.dr_grpo import DR_GRPO
@@ -31,6 +32,7 @@ METHODS: Final[dict[str, Method]] = {
         DVAO,
         GDPO,
         GD2PO,
+        CONSENSUS,
         MO_GRPO,
         GDPO_CORR,
         DARA,

@@ -15,7 +15,7 @@ from gd2po.core import checks
 from gd2po.core.batch import RewardBatch
 from gd2po.core.result import AdvantageResult
 
-DATA = ("rewards", "group_ids", "reward_weights", "token_counts")
+DATA = ("rewards", "group_ids", "reward_weights", "reward_families", "token_counts")
 """Parameters of a method's function that come with every batch; all others are its options."""
 
 
@@ -99,8 +99,12 @@ class Method:
     """Sentences for whoever uses the method on such rewards, from a batch, the options and the names of the rewards.
     They hold no numbers of the batch, so that each can be said once."""
     inside_groups: Callable[[Mapping[str, Any]], bool] = _never
-    """Of the options with their values: whether a group's advantages before whitening depend on that group alone.
+    """Of the options with their values, and `reward_families` where they are declared: whether a group's advantages
+    before whitening depend on that group alone.
     Batches can then share a call. The default is safe for every method, and slow where many batches are simulated."""
+
+    uses_families: Callable[[Mapping[str, Any]], bool] = _never
+    """Of the options with their values: whether the function is to be given `reward_families` where they are known."""
 
     @property
     def needs(self) -> tuple[str, ...]:

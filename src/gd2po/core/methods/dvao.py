@@ -73,7 +73,9 @@ def dvao_advantages(
     unit = deviations.largest * HEADROOM
     spread = batch.weigh(deviations.std(population=True) * unit).abs_()
     total_spread = spread.sum(REWARD_DIM, keepdim=True)
-    components = deviations.times(batch.weigh(unit / (total_spread + STD_EPS * HEADROOM)))
+    # Next to the largest floats, the quotient of a group without spread would be infinite.
+    inverse = (unit / (total_spread + STD_EPS * HEADROOM)).masked_fill_(total_spread == 0, 0)
+    components = deviations.times(batch.weigh(inverse))
     shares = spread / total_spread.masked_fill(total_spread == 0, 1)
     return batch.result(
         components.sum(REWARD_DIM),

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from torch import Tensor
 
-from gd2po.core.batch import RewardBatch, Weights, Whitening
+from gd2po.core.batch import Families, RewardBatch, Weights, Whitening
 from gd2po.core.conflicts import agreement_snr, conflict_mask, largest_retaining_threshold, paired_conflict_mask
-from gd2po.core.correlations import correlation
+from gd2po.core.families import (
+    Standardisation,
+    correlated_pairs,
+    family_agreement_snr,
+    family_pairs,
+    has_partners,
+    partly_ranked,
+)
 from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, Range, check_options
+from gd2po.core.methods.warnings import ranks_of_two
 from gd2po.core.result import AdvantageResult
-from gd2po.core.tolerances import CORRELATION_TOLERANCE, SNR_EPS
+from gd2po.core.tolerances import SNR_EPS
+from gd2po.errors import InvalidInputError
 
 Filtering = Literal["none", "hard", "snr"]
-ConflictPairs = Literal["all", "correlated"]
+ConflictPairs = Literal["all", "correlated", "families"]
 
 
 def gd2po_advantages(
@@ -29,8 +38,10 @@ def gd2po_advantages(
     min_retained: Annotated[float, Range(0, 1)] = 0.8,
     conflict_pairs: ConflictPairs = "all",
     min_correlation: Annotated[float, Range(-1, 1)] = 0.0,
+    standardisation: Standardisation = "zscore",
     query_reweighting: bool = True,
     reward_weights: Weights = None,
+    reward_families: Families = None,
     scale_rewards: bool = True,
     whitening: Whitening = "rollouts",
     token_counts: Tensor | None = None,
@@ -51,11 +62,16 @@ def gd2po_advantages(
             why the default is lower.
         snr_eps: keeps the score finite; at least 0.
         min_retained: for "auto", in [0, 1]: the share of sum |y_k|, and of its negative side, that each reward keeps.
-        conflict_pairs: "all", or "correlated": only rewards that normally agree can conflict, that is pairs whose
-            in-group correlation over the batch is above `min_correlation`.
+        conflict_pairs: "all"; "families": only rewards of one family can conflict, and a family's score is its own; or
+            "correlated": only rewards that normally agree can conflict, that is pairs whose in-group correlation over
+            the batch is above `min_correlation`.
         min_correlation: for conflict_pairs="correlated", in [-1, 1].
+        standardisation: "zscore"; "rank": of the mid-rank of each score inside its group, which bounds what one fooled
+            reward can do; "rank_partners": ranks where the reward has others to conflict with, z-scores elsewhere.
         query_reweighting: scale each group by its `keep_ratio`.
         reward_weights: (K,) None means all 1. A weight of 0 takes the reward out, its vote on conflicts included.
+        reward_families: (K,) labels for conflict_pairs="families", equal for rewards that measure the same thing. None:
+            each reward is a family of its own, and nothing conflicts.
         scale_rewards: divide by the standard deviation of the group.
         whitening: "rollouts" counts every kept rollout once, "tokens" as often as it has completion tokens, "none"
             skips.
@@ -65,8 +81,8 @@ def gd2po_advantages(
         An `AdvantageResult`.
 
     Raises:
-        InvalidInputError: wrong shapes or lengths, an unknown choice, a threshold or share outside its range, or an
-            infinite reward or weight (a ValueError).
+        InvalidInputError: wrong shapes or lengths, an unknown choice, a threshold or share outside its range, an
+            infinite reward or weight, or families without conflict_pairs="families" (a ValueError).
         InvalidTypeError: something that is not a tensor of numbers (a TypeError).
 
     Example:
@@ -79,7 +95,7 @@ def gd2po_advantages(
         tensor([ 0.0000,  0.0000,  0.8660, -0.8660])
 
     Source:
-        GD²PO (arXiv:2606.16771). "auto" and "correlated" are gd2po's own.
+        GD²PO (arXiv:2606.16771). "auto", "correlated", "families" and ranks are gd2po's own.
 
     Deviations:
         The official code whitens by tokens; here that is `whitening="tokens"`. It clamps a threshold outside [0, 1];
@@ -95,18 +111,40 @@ def gd2po_advantages(
         min_retained=min_retained,
         conflict_pairs=conflict_pairs,
         min_correlation=min_correlation,
+        standardisation=standardisation,
         query_reweighting=query_reweighting,
         scale_rewards=scale_rewards,
         whitening=whitening,
     )
-    batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
-    reward_advantages = batch.standardised(scale_rewards)
+    if reward_families is not None and conflict_pairs != "families":
+        raise InvalidInputError(
+            f"`reward_families` has no effect with conflict_pairs={conflict_pairs!r}: set it to 'families', or leave "
+            "the families out."
+        )
+    batch = RewardBatch.from_input(
+        rewards,
+        group_ids,
+        reward_weights,
+        reward_families=reward_families,
+        whitening=whitening,
+        token_counts=token_counts,
+    )
+    zscores = batch.standardised(scale_rewards)
+    families = (batch.families or range(batch.num_rewards)) if conflict_pairs == "families" else None
+    if conflict_pairs == "correlated":
+        pairs = correlated_pairs(batch.weigh(zscores), batch.applies, min_correlation)
+    else:
+        pairs = family_pairs(families or [0] * batch.num_rewards)
+    reward_advantages = partly_ranked(batch, zscores, pairs, standardisation, scale_rewards)
     weighted = batch.weigh(reward_advantages)
     if conflict_pairs == "all":
         conflicts = conflict_mask(weighted, REWARD_DIM)
     else:
-        conflicts = _correlated_conflicts(batch, weighted, min_correlation)
-    snr = agreement_snr(weighted, snr_eps, REWARD_DIM)
+        conflicts = paired_conflict_mask(weighted, pairs, REWARD_DIM)
+    if families is None:
+        snr = agreement_snr(weighted, snr_eps, REWARD_DIM)
+    else:
+        snr = family_agreement_snr(weighted, families, snr_eps)
 
     threshold = {"none": 0.0, "hard": 1.0, "snr": snr_threshold}[filtering]
     if threshold == "auto":
@@ -129,17 +167,30 @@ def gd2po_advantages(
     )
 
 
-def _correlated_conflicts(batch: RewardBatch, weighted: Tensor, min_correlation: float) -> Tensor:
-    """Lanes without rewards: the conflicts between rewards that normally agree."""
-    # NaN, for a reward without signal, is not above anything.
-    pairs = correlation(weighted, batch.applies, REWARD_DIM) > min_correlation + CORRELATION_TOLERANCE
-    return paired_conflict_mask(weighted, pairs, REWARD_DIM)
+def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:
+    sentences = ranks_of_two(batch) if options["standardisation"] != "zscore" else []
+    if options["conflict_pairs"] != "families":
+        if batch.families is not None:
+            sentences.append(
+                "gd2po: the families in `reward_families` are not used with "
+                f"conflict_pairs={options['conflict_pairs']!r}: set it to 'families' to filter inside them."
+            )
+    elif not has_partners(batch.families or range(batch.num_rewards)):
+        sentences.append(
+            "gd2po: every reward is a family of its own, so nothing conflicts and nothing is filtered: say in "
+            "`reward_families` which rewards measure the same thing."
+        )
+    return sentences
 
 
 def _inside_groups(options: Mapping[str, Any]) -> bool:
     """Whether neither the pairs nor the threshold are taken from the batch."""
     searches = options["filtering"] == "snr" and options["snr_threshold"] == "auto"
-    return options["conflict_pairs"] == "all" and not searches
+    return options["conflict_pairs"] != "correlated" and not searches
+
+
+def _uses_families(options: Mapping[str, Any]) -> bool:
+    return bool(options["conflict_pairs"] == "families")
 
 
 GD2PO = Method(
@@ -147,11 +198,14 @@ GD2PO = Method(
     title="gdpo without the rollouts whose rewards conflict, each prompt scaled by the share that was kept",
     source="GD²PO, arXiv:2606.16771",
     function=gd2po_advantages,
+    warn=_warnings,
     inside_groups=_inside_groups,
+    uses_families=_uses_families,
     variants={
         "hard": {"filtering": "hard"},
         "snr": {"filtering": "snr", "snr_threshold": ...},
         "auto": {"filtering": "snr", "snr_threshold": "auto"},
         "gated": {"filtering": "hard", "conflict_pairs": "correlated"},
+        "families": {"filtering": "hard", "conflict_pairs": "families"},
     },
 )

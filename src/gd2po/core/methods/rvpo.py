@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-import torch
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
@@ -14,7 +13,7 @@ from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, Range, always, check_options
 from gd2po.core.methods.warnings import rewards_where
 from gd2po.core.result import AdvantageResult
-from gd2po.core.tolerances import NEGLIGIBLE_KAPPA
+from gd2po.core.soft_minimum import prior_shares, soft_minimum
 
 OPPOSED_CORRELATION = -0.1
 """Two rewards whose in-group correlation is below this are in opposition."""
@@ -76,37 +75,8 @@ def rvpo_advantages(
     check_options(rvpo_advantages, kappa=kappa, whitening=whitening)
     batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
     reward_advantages = batch.standardised()
-    soft_minimum, shares = _soft_minimum(batch.sign(reward_advantages), *_prior(batch), kappa)
-    return batch.result(soft_minimum, reward_advantages=reward_advantages, multipliers=batch.rows(shares))
-
-
-def _prior(batch: RewardBatch) -> tuple[Tensor, Tensor | None]:
-    """p_k, lanes or (K, 1), 0 where a reward does not take part; and where it does, None for everywhere."""
-    sizes = torch.ones_like(batch.count, dtype=batch.dtype) if batch.weights is None else batch.weights.abs()
-    if batch.applies is not None:
-        sizes = sizes * batch.applies
-    total = sizes.sum(REWARD_DIM, keepdim=True)
-    takes_part = None if batch.applies is None and batch.weights is None else sizes > 0
-    return sizes / total.masked_fill(total == 0, 1), takes_part
-
-
-def _soft_minimum(values: Tensor, prior: Tensor, takes_part: Tensor | None, kappa: float) -> tuple[Tensor, Tensor]:
-    """Lanes without rewards, and the shares of the rewards."""
-    if kappa < NEGLIGIBLE_KAPPA:
-        return (prior * values).sum(REWARD_DIM), prior.expand_as(values)
-    least = (values if takes_part is None else values.masked_fill(~takes_part, torch.inf)).amin(
-        REWARD_DIM, keepdim=True
-    )
-    least = least.masked_fill(least == torch.inf, 0)
-    # Those that do not take part may lie below the least, and exp must not overflow for them.
-    exponents = (least - values).clamp_max_(0).mul_(min(kappa, torch.finfo(values.dtype).max))
-    excess = exponents.expm1_().mul_(prior)
-    terms = excess + prior
-    excess, total = excess.sum(REWARD_DIM), terms.sum(REWARD_DIM)
-    # log1p is exact where the exponents are small, log where the sum is.
-    logarithm = torch.where(excess > -0.5, excess.log1p(), total.log())
-    shares = terms / total.masked_fill(total == 0, 1).unsqueeze(REWARD_DIM)
-    return least.squeeze(REWARD_DIM) - logarithm / kappa, shares
+    minimum, shares = soft_minimum(batch.sign(reward_advantages), prior_shares(batch.weight_sizes), kappa)
+    return batch.result(minimum, reward_advantages=reward_advantages, multipliers=batch.rows(shares))
 
 
 def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:

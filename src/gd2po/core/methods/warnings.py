@@ -27,3 +27,13 @@ def missing_counts_as_zero(batch: RewardBatch, options: Mapping[str, Any], rewar
         "score: shift it so that it is, or take a method that standardises each reward by itself, such as gdpo."
         for name in rewards_where(batch, is_missing & can_be_negative, reward_names)
     ]
+
+
+def ranks_of_two(batch: RewardBatch) -> list[str]:
+    """For methods that rank: groups in which a rank says no more than a z-score."""
+    if int(batch.group_size.max()) > 2:
+        return []
+    return [
+        "No group has more than two rollouts. Of two, the z-score tells which is better and nothing else, as the rank "
+        "does: `standardisation` changes nothing here."
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,12 +28,19 @@ METHOD_STATISTICS = (
 _TERMS = tuple(dict.fromkeys(term for name in METHOD_STATISTICS for term in STATISTICS[name].terms))
 
 
-def compared_settings(run: Setting | None) -> list[Setting]:
-    """Every method and variant that needs nothing but rewards, each once, and the run's own setting."""
+def compared_settings(run: Setting | None, has_families: bool = False) -> list[Setting]:
+    """Every method and variant that needs nothing but rewards, each once, and the run's own setting.
+
+    Args:
+        run: None where it is not known.
+        has_families: families are declared. Without them, a variant for families is no other than one without.
+    """
     settings: dict[str, Setting] = {}
     for label, (method, _) in all_labels().items():
         if not method.needs:
             setting = Setting.named(label, "methods")
+            if label != method.name and setting.uses_families and not has_families:
+                continue
             settings.setdefault(setting.label, setting)
     if run is not None:
         settings.setdefault(run.label, run)
@@ -45,10 +53,11 @@ class SettingSums:
     Args:
         setting: whose advantages are taken.
         reward_weights: (K,)
+        reward_families: (K,) None where none are declared.
     """
 
-    def __init__(self, setting: Setting, reward_weights: Tensor) -> None:
-        self.setting, self._weights = setting, reward_weights
+    def __init__(self, setting: Setting, reward_weights: Tensor, reward_families: Sequence[str] | None = None) -> None:
+        self.setting, self._weights, self._families = setting, reward_weights, reward_families
         self._terms: dict[str, Tensor] = {}
         self._effective = torch.zeros(1, dtype=torch.float64)
         """Effective sample sizes of the steps, added up."""
@@ -60,22 +69,29 @@ class SettingSums:
         self._heard = 0
         """Steps that the method was asked for its warnings on."""
 
-    def add(self, step: Step, shared: dict[bool, Signals]) -> None:
+    def add(self, step: Step, shared: dict[Any, Signals]) -> None:
         """Take a step in.
 
         Args:
             step: one batch.
-            shared: signals of the step by whether rewards are scaled, which settings have in common but for their
+            shared: signals of the step by how rewards are standardised, which settings have in common but for their
                 results; missing ones are added.
         """
         weights = self._weights if step.weights is None else step.weights
         result = self.setting.advantages(
-            step.rewards, step.group_ids, reward_weights=weights, token_counts=step.token_counts
+            step.rewards,
+            step.group_ids,
+            reward_weights=weights,
+            reward_families=self._families,
+            token_counts=step.token_counts,
         )
-        scaled = self.setting.resolved.get("scale_rewards", True)
-        if scaled not in shared:
-            shared[scaled] = Signals.of(step.rewards, step.group_ids, result, reward_weights=weights)
-        signals = replace(shared[scaled], result=result)
+        options = self.setting.resolved
+        by = options.get("standardisation", "zscore")
+        # Who has a partner is the setting's own affair.
+        standardised = options.get("scale_rewards", True), by, self.setting.label if by == "rank_partners" else None
+        if standardised not in shared:
+            shared[standardised] = Signals.of(step.rewards, step.group_ids, result, reward_weights=weights)
+        signals = replace(shared[standardised], result=result)
         for name in _TERMS:
             term = TERMS[name](signals).sum(0)
             self._terms[name] = self._terms[name] + term if name in self._terms else term
@@ -129,7 +145,14 @@ class SettingSums:
         if self._heard < WINDOW:
             self._heard += 1
             weights = self._weights if step.weights is None else step.weights
-            found = self.setting.warnings(step.rewards, step.group_ids, reward_weights=weights, reward_names=names)
+            found = self.setting.warnings(
+                step.rewards,
+                step.group_ids,
+                reward_weights=weights,
+                # A row for families is there for whoever has declared some; other rows need not say that they do not.
+                reward_families=self._families if self.setting.uses_families else None,
+                reward_names=names,
+            )
             self._warnings.update(dict.fromkeys(found))
 
     def _components(self, step: Step, result: AdvantageResult, weights: Tensor) -> Tensor | None:
@@ -182,7 +205,11 @@ class Evaluated:
 
 
 def evaluate_settings(
-    steps: Sequence[Step], names: Sequence[str], weights: Sequence[float], run: Setting | None
+    steps: Sequence[Step],
+    names: Sequence[str],
+    weights: Sequence[float],
+    run: Setting | None,
+    families: Sequence[str] | None = None,
 ) -> Evaluated:
     """Evaluate all methods and variants, and the run's own setting, on steps of the log.
 
@@ -191,6 +218,7 @@ def evaluate_settings(
         names: K names of rewards.
         weights: K weights, of the steps that have none of their own.
         run: the run's own setting, if known.
+        families: K families of rewards, if known.
     """
     notes = []
     by_tokens = run is not None and run.resolved.get("whitening") == "tokens"
@@ -201,9 +229,10 @@ def evaluate_settings(
             "whitens by rollouts instead."
         )
     reward_weights = torch.tensor(weights, dtype=torch.float64)
-    running = {setting.label: SettingSums(setting, reward_weights) for setting in compared_settings(run)}
+    settings = compared_settings(run, families is not None)
+    running = {setting.label: SettingSums(setting, reward_weights, families) for setting in settings}
     for step in steps:
-        shared: dict[bool, Signals] = {}
+        shared: dict[Any, Signals] = {}
         for label, sums in list(running.items()):
             try:
                 sums.add(step, shared)

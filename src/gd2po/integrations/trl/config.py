@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from gd2po.core import AdvantageResult, Setting
+from gd2po.core.families import families_of_json
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.integrations.trl.bounds import require_meant
@@ -31,6 +33,8 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             `{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100}`, or a function from step to weight.
         reward_conditions: rewards that count only where another one is high enough: a list of mappings such as
             `{"reward": "length", "on": "correctness", "threshold": 1.0}`.
+        reward_families: family by name of the reward, such as {"judge_a": "correct", "judge_b": "correct"}, or the same
+            as JSON. A reward not named is a family of its own.
         skip_zero_advantage: leave rollouts without advantage out of forward and backward. The gradient is the same.
         log_rollouts: write every rollout's rewards and advantage into `<output_dir>/rollouts`.
         reward_timeout: seconds after which a reward function that has not returned is named in a warning; training
@@ -62,7 +66,14 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             'does not apply at all with "subset": true.'
         },
     )
-
+    reward_families: dict[str, str] | str | None = field(
+        default=None,
+        metadata={
+            "help": "Families of rewards that measure the same thing, by name of the reward: "
+            '{"judge_a": "correct", "judge_b": "correct"}. A reward not named is a family of its own. gd2po uses them '
+            "with conflict_pairs=families, consensus always."
+        },
+    )
     skip_zero_advantage: bool = field(
         default=True,
         metadata={
@@ -110,7 +121,7 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         self._parse_rewards()
 
     def _parse_rewards(self) -> None:
-        """Weights and conditions out of what was given; all that can be wrong without the names of the rewards."""
+        """Weights, conditions and families out of what was given; all that can be wrong without the rewards' names."""
         if self.reward_weights is not None:
             weights = RewardWeights.of(self.reward_weights)
             self.__dict__["reward_weights"] = list(weights.entries)
@@ -118,6 +129,8 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
                 weights.require_steps(self.max_steps)
         if self.reward_conditions is not None:
             self.reward_conditions = RewardConditions.of(self.reward_conditions).plain() or None
+        if isinstance(self.reward_families, str):
+            self.reward_families = families_of_json(self.reward_families, "reward_families")
 
     def weights(self) -> RewardWeights | None:
         """The weights of the rewards; None for all 1."""
@@ -153,10 +166,17 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         group_ids: Tensor,
         *,
         reward_weights: Tensor | None = None,
+        reward_families: Sequence[str] | None = None,
         token_counts: Tensor | None = None,
     ) -> AdvantageResult:
         """The advantages of a reward matrix (N, K) under this configuration; arguments as of every method."""
-        return self.setting().advantages(rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts)
+        return self.setting().advantages(
+            rewards,
+            group_ids,
+            reward_weights=reward_weights,
+            reward_families=reward_families,
+            token_counts=token_counts,
+        )
 
 
 def _options_in_words() -> str:

@@ -29,6 +29,7 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
     Args:
         every_n_steps: steps between two reports; 0 for the one at the end only. Each reads the whole log again.
         reward_weights: of the run, by name or one per reward. None: as its log or folder says, else all 1.
+        reward_families: of the run, by name of the reward. None: as its log or folder says.
         setting: the run's own method and options. None: as its log or folder says.
 
     Raises:
@@ -46,11 +47,13 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
         every_n_steps: int = 50,
         *,
         reward_weights: Mapping[str, float] | Sequence[float] | None = None,
+        reward_families: Mapping[str, str] | None = None,
         setting: Setting | None = None,
     ) -> None:
         if every_n_steps < 0:
             raise InvalidInputError(f"`every_n_steps` must be at least 0: got {every_n_steps}.")
-        self.every_n_steps, self.reward_weights, self.setting = every_n_steps, reward_weights, setting
+        self.every_n_steps, self.setting = every_n_steps, setting
+        self.reward_weights, self.reward_families = reward_weights, reward_families
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Fail before the run rather than after it."""
@@ -86,7 +89,9 @@ class DiagnosisCallback(TrainerCallback):  # type: ignore[misc]
             logger.warning(f"No diagnosis at step {state.global_step}: {folder} holds no logged rollouts yet.")
             return
         try:
-            report = write_run_report(folder, self.reward_weights, setting=self.setting)
+            report = write_run_report(
+                folder, self.reward_weights, reward_families=self.reward_families, setting=self.setting
+            )
         except (GD2POError, OSError) as error:
             logger.warning(f"No diagnosis at step {state.global_step}: {error}")
             return

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
+from gd2po.core.families import family_labels
 from gd2po.errors import ConfigError
 from gd2po.integrations.session import check_setting
 from gd2po.integrations.trl.config import GD2POConfig
@@ -32,7 +33,7 @@ class ScheduleGuard(TrainerCallback):  # type: ignore[misc]
 
 
 def check_rewards(args: GD2POConfig, reward_names: Sequence[str], num_funcs: int) -> None:
-    """Raise unless method, weights and conditions go with the rewards.
+    """Raise unless method, weights, conditions and families go with the rewards.
 
     Args:
         args: of the run.
@@ -40,7 +41,7 @@ def check_rewards(args: GD2POConfig, reward_names: Sequence[str], num_funcs: int
         num_funcs: reward functions among them, which come first and can have a weight; an environment's cannot.
 
     Raises:
-        ConfigError: another number of weights, or a condition on an unknown reward.
+        ConfigError: another number of weights, or a condition on or family of an unknown reward.
         InvalidInputError: weights or numbers per reward that the method does not take.
     """
     weights, conditions = args.weights(), args.conditions()
@@ -51,6 +52,7 @@ def check_rewards(args: GD2POConfig, reward_names: Sequence[str], num_funcs: int
         )
     if conditions is not None:
         conditions.check_names(reward_names)
+    family_labels(args.reward_families, reward_names, "reward_families")
     check_setting(
         args.setting(), None if weights is None else weights.for_rewards(len(reward_names)), len(reward_names)
     )

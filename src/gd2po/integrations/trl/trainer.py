@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gd2po.core import AdvantageResult
+from gd2po.core.families import family_labels
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
@@ -94,6 +95,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             None if weights is None else weights.for_rewards(len(self.reward_func_names)),
             log_folder=args.output_dir if logs_here else None,
             reward_conditions=args.conditions(),
+            reward_families=family_labels(args.reward_families, self.reward_func_names, "reward_families"),
         )
         if weights is not None:
             self.add_callback(ScheduleGuard(weights))

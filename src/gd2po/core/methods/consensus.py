@@ -1,0 +1,201 @@
+"""Consensus: rewards of one family are brought to one voice, whose conflicts drop the rollout; families are summed."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from torch import Tensor
+
+from gd2po.core.batch import Families, RewardBatch, Weights, Whitening
+from gd2po.core.conflicts import agreement_snr, paired_conflict_mask
+from gd2po.core.families import (
+    Combination,
+    Standardisation,
+    combined,
+    correlated_pairs,
+    family_members,
+    family_pairs,
+    has_partners,
+    joined_families,
+    partly_ranked,
+)
+from gd2po.core.groups import REWARD_DIM
+from gd2po.core.methods.base import Method, Range, check_options
+from gd2po.core.methods.warnings import ranks_of_two
+from gd2po.core.result import AdvantageResult
+from gd2po.core.tolerances import SNR_EPS
+from gd2po.errors import InvalidInputError
+
+Partners = Literal["auto", "correlated"]
+
+
+def consensus_advantages(
+    rewards: Tensor,
+    group_ids: Tensor,
+    *,
+    partners: Partners = "auto",
+    min_correlation: Annotated[float, Range(-1, 1)] = 0.1,
+    standardisation: Standardisation = "rank_partners",
+    combination: Combination = "soft_minimum",
+    kappa: Annotated[float, Range(0, float("inf"))] = 1.0,
+    drop_conflicts: bool = True,
+    reward_weights: Weights = None,
+    reward_families: Families = None,
+    whitening: Whitening = "rollouts",
+    token_counts: Tensor | None = None,
+) -> AdvantageResult:
+    """Consensus advantages: the rewards of a family as one cautious voice, and the families summed as in GDPO.
+
+    1. **Families**: those of `reward_families`; where none are given, rewards that a chain of in-group correlations
+       above `min_correlation` joins, over the batch.
+    2. **Standardise** inside the group: x_k is the z-score of the mid-ranks where the reward has a partner, the plain
+       z-score where not, turned round where the weight is negative.
+    3. **Combine**: m_f, the soft minimum `-1/kappa log sum_k p_k exp(-kappa x_k)` over the rewards of the family that
+       apply, with `p_k = |weight_k|` over their sum; minus its mean over the group. m is x in a family of one.
+    4. **Drop** rollouts on which rewards of one family have opposite signs.
+    5. **Sum** over all rewards, `s = sum_k |weight_k| m_f(k)`, and whiten over what is kept.
+
+    Without partners anywhere this is `gdpo`. A lone rollout, and a group of dead rewards, have s = 0.
+
+    Args:
+        rewards: (N, K) score of each rollout under each reward, each in its own unit. NaN: the reward does not apply.
+        group_ids: (N,) prompt of each rollout: any integers, any order, groups of any size.
+        partners: "auto": the families that are given, or correlated rewards where none are. "correlated": always.
+        min_correlation: in [-1, 1], for correlated rewards.
+        standardisation: "rank_partners" ranks rewards with a partner, "rank" all, "zscore" none.
+        combination: of the rewards of a family: "soft_minimum"; "minimum", the worst case; "mean", which leaves them as
+            they are; or "uncertainty", `mean - kappa/2 variance`.
+        kappa: at least 0, how cautious the soft minimum and "uncertainty" are.
+        drop_conflicts: whether step 4 is taken.
+        reward_weights: (K,) None means all 1. A weight of 0 takes the reward out; a negative one is the positive one on
+            the negated reward.
+        reward_families: (K,) labels, equal for rewards that measure the same thing.
+        whitening: "rollouts" counts every kept rollout once, "tokens" as often as it has completion tokens, "none"
+            skips.
+        token_counts: (N,) completion tokens of each rollout; needed for whitening="tokens".
+
+    Returns:
+        An `AdvantageResult`. `components` are the summands of s, and conflicts those inside families. Reward advantages
+        and agreement scores are those of `gdpo`: z-scores, over all rewards.
+
+    Raises:
+        InvalidInputError: wrong shapes or lengths, an unknown choice, an option out of its range, or an infinite reward
+            or weight (a ValueError).
+        InvalidTypeError: something that is not a tensor of numbers (a TypeError).
+
+    Example:
+        >>> import torch
+        >>> rewards = torch.tensor([[0.1, 0.2, 1.0], [0.2, 0.1, 0.0], [0.3, 0.4, 1.0], [9.0, 0.3, 0.0]])
+        >>> families = ["judges", "judges", "brevity"]
+        >>> consensus_advantages(rewards, torch.zeros(4).long(), reward_families=families, whitening="none").advantages
+        tensor([0., 0., 0., 0.])
+
+    Source:
+        gd2po's own, from the soft minimum of RVPO (arXiv:2605.05750), the filter of GD²PO (arXiv:2606.16771), and the
+        cautious ensembles of Reward Model Ensembles Help Mitigate Overoptimization (arXiv:2310.02743).
+
+    Deviations:
+        RVPO takes its minimum over all rewards; here it is taken inside families, over ranks, and recentred in the
+        group, so that goals that trade off are summed. `keep_ratio` weighs nothing, unlike in GD²PO.
+    """
+    check_options(
+        consensus_advantages,
+        partners=partners,
+        min_correlation=min_correlation,
+        standardisation=standardisation,
+        combination=combination,
+        kappa=kappa,
+        drop_conflicts=drop_conflicts,
+        whitening=whitening,
+    )
+    if reward_families is not None and partners == "correlated":
+        raise InvalidInputError(
+            "`reward_families` has no effect with partners='correlated', which looks for families itself: set that "
+            "to 'auto', or leave the families out."
+        )
+    batch = RewardBatch.from_input(
+        rewards,
+        group_ids,
+        reward_weights,
+        reward_families=reward_families,
+        whitening=whitening,
+        token_counts=token_counts,
+    )
+    zscores = batch.standardised()
+    families = batch.families or _correlated_families(batch, zscores, min_correlation)
+    pairs = family_pairs(families)
+    standardised = partly_ranked(batch, zscores, pairs, standardisation)
+    conflicts = paired_conflict_mask(batch.weigh(standardised), pairs, REWARD_DIM)
+    keep = batch.present & ~conflicts if drop_conflicts else batch.present
+    components = _components(batch, standardised, families, combination, kappa)
+    return batch.filtered_result(
+        components.sum(REWARD_DIM) * keep,
+        reward_advantages=zscores,
+        conflicts=conflicts,
+        snr=agreement_snr(batch.weigh(zscores), SNR_EPS, REWARD_DIM),
+        keep=keep,
+        keep_ratio=batch.keep_ratio(keep),
+        snr_threshold=float(drop_conflicts),
+        components=components,
+        factor=keep.to(batch.dtype),
+    )
+
+
+def _correlated_families(batch: RewardBatch, zscores: Tensor, min_correlation: float) -> list[int]:
+    return joined_families(correlated_pairs(batch.weigh(zscores), batch.applies, min_correlation))
+
+
+def _components(
+    batch: RewardBatch, standardised: Tensor, families: Sequence[Hashable], combination: Combination, kappa: float
+) -> Tensor:
+    """Lanes: what each reward adds, its own advantage or the voice of its family."""
+    components = batch.weigh(standardised)
+    if combination == "mean" or not has_partners(families):
+        return components
+    values, sizes = batch.sign(standardised), batch.weight_sizes
+    if components is standardised:
+        components = components.clone()
+    for members in family_members(families):
+        if len(members) > 1:
+            own = sizes[..., members, :]
+            voice = combined(values[..., members, :], own, combination, kappa).unsqueeze(REWARD_DIM)
+            speaks = (own.sum(REWARD_DIM, keepdim=True) > 0).to(voice.dtype).expand_as(voice)
+            count = batch.groups.total(speaks.contiguous()).clamp_min(1)
+            voice = (voice - batch.groups.spread(batch.groups.total(voice) / count)) * speaks
+            components[..., members, :] = own * voice
+    return components
+
+
+def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:
+    sentences = ranks_of_two(batch) if options["standardisation"] != "zscore" else []
+    if batch.families is not None and options["partners"] != "auto":
+        sentences.append(
+            "consensus: the families in `reward_families` are not used with partners='correlated': set it to 'auto'."
+        )
+    elif batch.families is not None and not has_partners(batch.families):
+        sentences.append(
+            "consensus: every reward is a family of its own, so nothing is combined and nothing is filtered, as in "
+            "gdpo: say in `reward_families` which rewards measure the same thing."
+        )
+    return sentences
+
+
+def _inside_groups(options: Mapping[str, Any]) -> bool:
+    return options.get("reward_families") is not None and _uses_families(options)
+
+
+def _uses_families(options: Mapping[str, Any]) -> bool:
+    return bool(options["partners"] == "auto")
+
+
+CONSENSUS = Method(
+    name="consensus",
+    title="the rewards of a family as one cautious voice, without the rollouts on which they conflict; families summed",
+    source="gd2po's own, with the soft minimum of RVPO, arXiv:2605.05750",
+    function=consensus_advantages,
+    warn=_warnings,
+    inside_groups=_inside_groups,
+    uses_families=_uses_families,
+    variants={"correlated": {"partners": "correlated"}},
+)

@@ -1,0 +1,73 @@
+"""Ranks of rollouts inside their groups: what a score says without its distance from the others."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gd2po.core.groups import Groups, compute_dtype
+
+
+def centred_ranks(lanes: Tensor, applies: Tensor | None, groups: Groups, rounding_eps: float) -> Tensor:
+    """Mid-rank of each score inside its group, minus the mean rank: half of what it beats minus what beats it.
+
+    Ties share the mean of their ranks. Scores tie if they are equal within rounding: in the order of the scores, a
+    step of at most `rounding_eps` times the largest magnitude of the group does not part them.
+
+    Args:
+        lanes: scores in the lane layout of the groups; 0 where a reward does not apply.
+        applies: 1 where a reward applies and 0 where not; None if all apply.
+        groups: the groups of the lanes.
+        rounding_eps: machine epsilon of the dtype in which the scores came.
+
+    Returns:
+        Lanes in the dtype to compute in, multiples of 1/2 that add up to 0 in every group; 0 where a reward does not
+        apply.
+
+    Example:
+        >>> scores = torch.tensor([0.2, 7.0, 0.2, 0.5]).view(4, 1, 1)
+        >>> centred_ranks(scores, None, Groups.of_one(4), 1e-7).flatten().tolist()
+        [-1.0, 1.5, -1.0, 0.5]
+    """
+    dtype = compute_dtype(lanes.device)
+    step = groups.spread(groups.largest(lanes) * rounding_eps).expand_as(lanes)
+    scores = lanes if applies is None else lanes.masked_fill(applies == 0, torch.inf)  # last, where they rank nobody
+    if groups.index is None:
+        ordered, order = scores.sort(0)
+        begins = torch.ones_like(ordered, dtype=torch.bool)
+        begins[1:] = ordered[1:] - ordered[:-1] > step[1:]
+        dim = 0
+    else:
+        order = _order_inside_groups(scores, groups.index)
+        ordered, index = scores.gather(-1, order), groups.index.expand_as(order).gather(-1, order)
+        begins = torch.ones_like(ordered, dtype=torch.bool)
+        begins[..., 1:] = (ordered.diff() > step.gather(-1, order)[..., 1:]) | (index.diff() != 0)
+        dim = -1
+    ranks = torch.empty_like(ordered, dtype=dtype).scatter_(dim, order, _middle_of_runs(begins, dim, dtype))
+    if applies is None:
+        count = groups.total(torch.ones_like(lanes[..., :1, :], dtype=dtype))
+    else:
+        ranks *= applies
+        count = groups.total(applies)
+    ranks -= groups.spread(groups.total(ranks) / count.clamp_min(1))
+    return ranks if applies is None else ranks * applies
+
+
+def _order_inside_groups(scores: Tensor, index: Tensor) -> Tensor:
+    """(K, N) places of the rollouts by group, and inside a group by score."""
+    by_score = scores.argsort(-1)
+    by_group = index.expand_as(by_score).gather(-1, by_score).argsort(stable=True, dim=-1)
+    return by_score.gather(-1, by_group)
+
+
+def _middle_of_runs(begins: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
+    """Middle place of the run that each place of sorted scores belongs to, from where runs begin."""
+    shape = [1] * begins.ndim
+    shape[dim] = begins.shape[dim]
+    places = torch.arange(begins.shape[dim], device=begins.device).view(shape)
+    first = torch.where(begins, places, -1).cummax(dim).values
+    ends = begins.roll(-1, dim)
+    ends.select(dim, -1).fill_(True)
+    # From the end: the largest of the negated places is the nearest end.
+    last = torch.where(ends, -places, -begins.shape[dim]).flip(dim).cummax(dim).values.flip(dim).neg_()
+    return (first + last).to(dtype) / 2

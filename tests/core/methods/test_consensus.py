@@ -1,0 +1,79 @@
+"""Consensus: what it is without its parts, and what a fooled judge can do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import Batch, batches
+
+from gd2po import consensus_advantages, gd2po_advantages, gdpo_advantages
+
+GROUP_IDS = torch.arange(4).repeat_interleave(6)
+REWARDS = torch.randn(24, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+WHITENING = st.sampled_from(["rollouts", "tokens", "none"])
+
+
+def of(function: Any, batch: Batch, **options: Any) -> torch.Tensor:
+    result = function(
+        batch.rewards, batch.group_ids, reward_weights=batch.weights, token_counts=batch.token_counts, **options
+    )
+    advantages: torch.Tensor = result.advantages
+    return advantages
+
+
+@given(batch=batches(), whitening=WHITENING, combination=st.sampled_from(["soft_minimum", "minimum", "uncertainty"]))
+def test_without_partners_it_is_gdpo_to_the_last_bit(batch: Batch, whitening: str, combination: str) -> None:
+    families = list(range(batch.rewards.shape[1]))
+    found = of(consensus_advantages, batch, reward_families=families, whitening=whitening, combination=combination)
+    assert torch.equal(found, of(gdpo_advantages, batch, whitening=whitening))
+
+
+@given(batch=batches(), whitening=WHITENING)
+def test_without_ranks_minimum_and_filter_it_is_gdpo_to_the_last_bit(batch: Batch, whitening: str) -> None:
+    off = {"standardisation": "zscore", "combination": "mean", "drop_conflicts": False, "whitening": whitening}
+    assert torch.equal(of(consensus_advantages, batch, **off), of(gdpo_advantages, batch, whitening=whitening))
+
+
+@given(batch=batches(), families=st.lists(st.integers(0, 1), min_size=4, max_size=4))
+def test_ranks_and_filter_alone_are_those_of_gd2po(batch: Batch, families: list[int]) -> None:
+    labels = families[: batch.rewards.shape[1]]
+    found = of(consensus_advantages, batch, reward_families=labels, combination="mean")
+    expected = of(
+        gd2po_advantages, batch, reward_families=labels, conflict_pairs="families", standardisation="rank_partners",
+        filtering="hard", query_reweighting=False,
+    )  # fmt: skip
+    assert torch.equal(found, expected)
+
+
+def test_correlated_rewards_are_a_family_where_none_is_given() -> None:
+    rewards = torch.stack([REWARDS[:, 0], REWARDS[:, 0] + 0.1 * REWARDS[:, 1], -REWARDS[:, 0]], dim=1)
+    found = consensus_advantages(rewards, GROUP_IDS)
+    assert torch.equal(
+        found.advantages, consensus_advantages(rewards, GROUP_IDS, reward_families=["x", "x", "y"]).advantages
+    )
+    assert torch.equal(found.advantages, consensus_advantages(rewards, GROUP_IDS, partners="correlated").advantages)
+    nobody = consensus_advantages(rewards, GROUP_IDS, min_correlation=1.0).advantages
+    assert torch.equal(nobody, gdpo_advantages(rewards, GROUP_IDS).advantages)
+
+
+def test_a_fooled_judge_wins_nothing_alone() -> None:
+    scores = torch.linspace(0, 1, 6, dtype=torch.float64)
+    rewards = torch.stack([scores, scores], dim=1)
+    rewards[0, 0] = 50.0  # the worst answer fools the first judge
+    ids, families = torch.zeros(6, dtype=torch.int64), ["judge", "judge"]
+    assert gdpo_advantages(rewards, ids).advantages[0] > 0
+    cautious = consensus_advantages(rewards, ids, reward_families=families, drop_conflicts=False)
+    assert cautious.advantages[0] < 0
+    dropped = consensus_advantages(rewards, ids, reward_families=families)
+    assert not dropped.keep_mask[0]
+    assert dropped.advantages[0] == 0
+
+
+def test_the_voice_of_a_family_has_mean_0_in_every_group() -> None:
+    found = consensus_advantages(REWARDS, GROUP_IDS, reward_families=[0, 0, 0], drop_conflicts=False, whitening="none")
+    assert found.advantages.view(4, 6).sum(1).abs().max() < 1e-12
+    assert found.components is not None
+    assert torch.equal(found.components[:, 0], found.components[:, 2])
