@@ -18,12 +18,13 @@ import pytest
 from typer.testing import CliRunner
 
 from gd2po.cli import app
+from gd2po.comparison.run import DEFAULT_METHODS
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
 from gd2po.training.compare import CompareOptions, compare_command, make_plan, parse_targets
 
 SMALL = [
-    *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--save_steps", "1"),
+    *("--max_steps", "2", "--per_device_train_batch_size", "4", "--num_generations", "4", "--save_steps", "1"),
     *("--max_completion_length", "48", "--dataset_size", "64", "--learning_rate", "1e-3", "--warmup_steps", "0"),
 ]
 COMPARE = ["compare", "--methods", "gdpo,gd2po-hard", "--eval_prompts", "8", "--eval_every", "1", "--threads", "1"]
@@ -58,7 +59,7 @@ def test_a_plan_holds_every_setting_and_evaluates_five_times() -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        (["--leraning_rate", "1"], {}, "Did you mean `learning_rate`"),
+        (["--leraning_rate", "1"], {}, "Did you mean 'learning_rate'"),
         (["--seed", "1"], {}, "Name the seeds in `seeds`"),
         (["--output_dir", "x"], {}, "`output_dir` cannot be set for all runs"),
         (["--resume_from_checkpoint", "x"], {}, "The same command resumes a comparison"),
@@ -97,14 +98,14 @@ def test_a_page_that_cannot_be_made_is_known_before_the_first_run(monkeypatch: p
 
 @pytest.mark.parametrize("text", ["0.5", "exact_calls=", "=0.5", "exact_calls=much"])
 def test_a_malformed_target_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="A target must be score=number"):
+    with pytest.raises(ConfigError, match="`targets` must be score=number"):
         parse_targets([text])
 
 
 @pytest.mark.parametrize("recipe", ["quickstart", "noisy-graders", "trade-off"])
 def test_the_built_in_settings_can_be_compared_by_all_methods(recipe: str) -> None:
-    plan = planned(config=recipe, methods="grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated")
-    assert len(plan.methods) == 6
+    plan, _ = make_plan(CompareOptions(config=recipe), ())
+    assert list(plan.methods) == DEFAULT_METHODS.split(",")
 
 
 def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[str]:

@@ -246,7 +246,7 @@ def test_a_disk_that_fills_up_loses_no_output(levels: Path, whole: tuple[Path, s
         assert isinstance(error, OutputWriteError)
         saved = len((tmp_path / "outputs.jsonl").read_text().splitlines())
         assert 0 < saved < 10
-        assert f"{saved} records are safe in it. Make room and run the same command" in str(error)
+        assert f"{saved} records are safe in it. Free some space and run the same command" in str(error)
         resource.setrlimit(resource.RLIMIT_FSIZE, (scores - 1, hard))
         error = refused(*api_bank(levels, tmp_path))
         assert isinstance(error, OutputWriteError)

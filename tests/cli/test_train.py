@@ -24,7 +24,7 @@ from gd2po.training.callbacks import RewriteCheckpoints
 from gd2po.training.train import INTERRUPTED, train_command
 
 SMALL = [
-    *("--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4"),
+    *("--max_steps", "2", "--per_device_train_batch_size", "4", "--num_generations", "4"),
     *("--max_completion_length", "48", "--eval_prompts", "8", "--dataset_size", "64", "--save_steps", "2"),
     *("--report_to", "none"),
 ]
@@ -190,7 +190,7 @@ def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
         (["--config", "quikstart"], "quickstart"),
         (["--advantage_estimator", "gdop"], "gdop"),
         (["--reward_funcs", "think_lenght", "--reward_kwargs", "{}"], "Did you mean 'think_length'"),
-        (["--leraning_rate", "1e-4"], "Did you mean `learning_rate`"),
+        (["--leraning_rate", "1e-4"], "Did you mean 'learning_rate'"),
         (["--snr_threshold", "2"], "snr_threshold"),
         (["--eval_funcs", "exact_cals"], "Did you mean 'exact_calls'"),
         (["--eval_funcs", "think_length"], "'think_length' is also the name of a reward function"),
@@ -198,7 +198,7 @@ def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
         (["--eval_every", "-1"], "`eval_every` must be a whole number of at least 0: got -1"),
         (["--max_steps", "-5"], "`max_steps` must be a whole number of at least 1, or -1: got -5"),
         (["--eval_every", "5", "--eval_prompts", "0"], "`eval_every` needs held-out prompts"),
-        (["--per_device_train_batch_size", "6", "--num_generations", "4"], "divisible"),
+        (["--num_generations", "5"], "divisible"),
         (["--resume_from_checkpoint", "nowhere"], "there is no 'nowhere'"),
     ],
 )

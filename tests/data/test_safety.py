@@ -33,7 +33,7 @@ def test_a_file_may_have_any_name(tmp_path: Path) -> None:
 
 
 def test_what_holds_no_prompts_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataFormatError, match="is no file, and no folder with test files"):
+    with pytest.raises(DataFormatError, match="is neither a file nor a folder with test files"):
         load_safety_prompts(tmp_path)
     write(tmp_path / "test.parquet", question=["a"])
     with pytest.raises(DataFormatError, match="needs the column `prompt`, found `question`"):

@@ -70,11 +70,11 @@ def test_a_configured_function_survives_pickling():
 @pytest.mark.parametrize(
     ("option", "way_out"),
     [
-        ("target_word", "Did you mean `target_words`"),
-        ("hgih", "Did you mean `high`"),
-        ("completions", "It has: `target_words`, `low`, `high`"),
-        ("answer", "It has: `target_words`, `low`, `high`"),
-        ("xyz", "It has: `target_words`, `low`, `high`"),
+        ("target_word", "Did you mean 'target_words'"),
+        ("hgih", "Did you mean 'high'"),
+        ("completions", "There are: target_words, low, high"),
+        ("answer", "There are: target_words, low, high"),
+        ("xyz", "There are: target_words, low, high"),
     ],
 )
 def test_an_unknown_option_is_refused_with_the_nearest_known_one(option, way_out):

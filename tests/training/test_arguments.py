@@ -95,7 +95,7 @@ def test_no_held_out_prompts_on_the_command_line_means_that_nothing_of_the_recip
         (["--config", "quikstart"], "Did you mean 'quickstart'"),
         (["--config", "nothing.yaml"], "The recipes are: .*quickstart"),
         (["--config"], "`config` needs a recipe"),
-        (["--snr_thresold", "0.4"], "unknown key `snr_thresold`. Did you mean `snr_threshold`"),
+        (["--snr_thresold", "0.4"], "unknown key `snr_thresold`. Did you mean 'snr_threshold'"),
         (["--no-such-thing-at-all"], "unknown key `no-such-thing-at-all`"),
         (["--max_steps", "many"], "Argument --max_steps.*: invalid int value: 'many'"),
         (["--advantage_estimator", "gdop"], "invalid choice|invalid value|gdop"),
@@ -109,7 +109,7 @@ def test_a_mistake_on_the_command_line_is_named(argv: list[str], message: str) -
 
 
 def test_an_unknown_key_in_a_file_is_named_with_the_nearest_known(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown key `filterin`. Did you mean `filtering`"):
+    with pytest.raises(ConfigError, match="unknown key `filterin`. Did you mean 'filtering'"):
         parse("--config", yaml_file(tmp_path, filterin="hard"))
 
 

@@ -21,7 +21,7 @@ from gd2po.training.disk import WarnOfLittleRoom, checkpoint_bytes, naming_what_
 from gd2po.training.train import train_command
 
 RUN = [
-    *("--per_device_train_batch_size", "16", "--num_generations", "4", "--max_completion_length", "48"),
+    *("--per_device_train_batch_size", "4", "--num_generations", "4", "--max_completion_length", "48"),
     *("--eval_prompts", "0", "--dataset_size", "64", "--save_steps", "1", "--save_total_limit", "9"),
     *("--report_to", "none", "--max_steps", "4", "--html_report", "false"),
 ]

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 STEPS = 8
 ARGUMENTS = [
-    *("--max_steps", str(STEPS), "--per_device_train_batch_size", "16", "--num_generations", "4"),
+    *("--max_steps", str(STEPS), "--per_device_train_batch_size", "4", "--num_generations", "4"),
     *("--max_completion_length", "48", "--eval_prompts", "0", "--dataset_size", "64", "--report_to", "none"),
     *("--save_steps", "1", "--save_total_limit", "20"),
 ]

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from gd2po.cli.options import needing
+from gd2po.comparison.run import DEFAULT_METHODS
 
 
 def compare(
     context: typer.Context,
     config: Annotated[str, typer.Option(help="A packaged recipe or a YAML file, as of gd2po train.")] = "quickstart",
-    methods: Annotated[
-        str, typer.Option(help="Built-in methods to compare, or '' for none.")
-    ] = "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated",
+    methods: Annotated[str, typer.Option(help="Built-in methods to compare, or '' for none.")] = DEFAULT_METHODS,
     method: Annotated[
         list[str] | None,
         typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),

@@ -10,7 +10,7 @@ from gd2po.comparison.model import Comparison, CurvePoint, FailedRun, MethodNumb
 from gd2po.comparison.results import Run, metrics_of, shares_of
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.statistics import Estimate, mean_over_seeds, steps_to_target
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, did_you_mean
 
 TARGET_SHARE = 0.8
 """Of the baseline's gain in a score: the target, unless one is named."""
@@ -31,7 +31,7 @@ def compare(plan: Plan, runs: Sequence[Run], targets: Mapping[str, float] | None
     metrics, shares = metrics_of(done), shares_of(done)
     unknown = sorted(set(targets or {}) - set(metrics))
     if unknown and done:
-        raise ConfigError(f"There is no score {unknown[0]!r} to reach. There are: {', '.join(metrics)}.")
+        raise ConfigError(f"`targets`: there is no score {unknown[0]!r}. {did_you_mean(unknown[0], metrics)}")
     aims = {metric: _target(metric, plan.baseline, done) for metric in metrics} | dict(targets or {})
     methods = [_method(name, plan, runs, metrics, aims) for name in plan.methods]
     same_prompts = all(

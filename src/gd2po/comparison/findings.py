@@ -19,7 +19,7 @@ def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseli
         return "No run has come to its end"
     others = [method for method in methods if method.difference]
     if not others:
-        return f"Nothing can be compared with {baseline}: no other run of its seeds has come to its end"
+        return f"Nothing can be compared with {baseline}: no other method has finished a run with its seeds"
     if all(estimate.seeds < ENOUGH_SEEDS for method in others for estimate in method.difference.values()):
         return f"Too few seeds to tell the methods apart: it takes {ENOUGH_SEEDS}"
     parts = []
@@ -44,9 +44,9 @@ def findings_of(
     if not same_prompts:
         findings.append(
             Finding(
-                "act", "The methods have not trained on the same prompts",
-                "With the same seed, the rollouts of two methods are not for the same prompts in the same order, so "
-                "part of their difference may be the prompts'.",
+                "act", "The methods did not train on the same prompts",
+                "With the same seed, two methods saw other prompts, or the same in another order, so the prompts may "
+                "explain part of their difference.",
             )
         )  # fmt: skip
     for metric in metrics:
@@ -68,7 +68,7 @@ def _failures(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
             yield Finding(
                 "act",
                 f"{method.name} failed with seed {seeds}",
-                f"{method.failed[0].error} The other runs went on; the same command tries the failed ones again.",
+                f"{method.failed[0].error} The other runs continued; the same command retries the failed ones.",
             )
 
 
@@ -91,7 +91,7 @@ def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str, *
     parts = [
         f"{word}: {'; '.join(f'{method.name} {shown[method.name]}' for method in group)}"
         for word, group in (
-            ("better", better), ("worse", worse), ("not to be told from noise", rest), ("too few seeds to tell", few)
+            ("better", better), ("worse", worse), ("within noise", rest), ("too few seeds to tell", few)
         )
         if group
     ]  # fmt: skip
@@ -136,8 +136,8 @@ def _starved(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
             yield Finding(
                 "watch",
                 f"{method.name} starves {'a reward' if len(lost) == 1 else 'rewards'}",
-                f"Of signal or penalties it keeps {join(lost, _ALL)}: they have little say, and may collapse in a "
-                "longer run.",
+                f"Of their signal or penalties it keeps only {join(lost, _ALL)}, so they have little say and may "
+                "collapse in a longer run.",
             )
 
 
@@ -150,6 +150,6 @@ def _chance(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
         yield Finding(
             "note",
             f"{len(looked_at)} differences were looked at",
-            f"About {(1 - LEVEL) * len(looked_at):.1f} of them would look beyond noise if there were none at all. "
-            "Believe one that was expected, or that comes again with other seeds.",
+            f"Without any real difference, about {(1 - LEVEL) * len(looked_at):.1f} of them would look beyond noise. "
+            "Trust one that you expected, or that recurs with other seeds.",
         )

@@ -62,7 +62,7 @@ def _files(root: Path) -> list[Path]:
     files = sorted(file for file in root.rglob("*test*") if file.suffix in suffixes) if root.is_dir() else []
     if not files:
         raise DataFormatError(
-            f"`data`: {root} is no file, and no folder with test files of prompts. Give a Parquet, JSON or CSV file, "
-            "or a folder with such files, like alpaca_test.parquet."
+            f"`data`: {root} is neither a file nor a folder with test files of prompts. Give a Parquet, JSON or CSV "
+            "file, or a folder with such files, like alpaca_test.parquet."
         )
     return files

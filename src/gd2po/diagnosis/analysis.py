@@ -207,8 +207,8 @@ def _assumptions(settings: RunSettings, weights_origin: WeightsOrigin, steps_wit
         yield "The weights of the rewards moved over the steps, and the log does not say how: weights of 1 assumed."
     elif weights_origin == "assumed":
         yield (
-            "Reward weights of 1 assumed: neither the log nor its run folder says how the rewards were weighed. Give "
-            "`reward_weights` if they were others."
+            "Reward weights of 1 assumed: neither the log nor its run folder says how the rewards were weighted. Give "
+            "`reward_weights` if they differed."
         )
     if run is not None and run.resolved.get("scale_rewards") is False:
         yield (

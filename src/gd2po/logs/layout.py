@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from gd2po.errors import DataFormatError
+from gd2po.errors import DataFormatError, did_you_mean
 from gd2po.logs import names
 from gd2po.logs.cells import Numbers, is_numeric, to_keys, to_numbers
 from gd2po.logs.choices import ColumnChoices
@@ -121,9 +120,8 @@ class _Chooser:
         return name
 
     def _what_there_is(self, name: str) -> str:
-        nearest = difflib.get_close_matches(name, self.columns, n=1)
-        hint = f"Did you mean {nearest[0]!r}? " if nearest else ""
-        return f"{hint}Its columns are: {', '.join(self.columns)}."
+        nearest = did_you_mean(name, self.columns, otherwise="")
+        return f"{nearest} Its columns are: {', '.join(self.columns)}.".lstrip()
 
     def _first_of(self, usual: Sequence[str]) -> str | None:
         """The first of the usual names that is a column, in any case and with any separator of words."""

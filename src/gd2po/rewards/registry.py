@@ -1,6 +1,5 @@
 """Reward and evaluation functions by name, as recipes and command lines write them, and how to bind their options."""
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -169,7 +168,4 @@ def _suggestion(option: str, known: list[str]) -> str:
     """The nearest known option, or all of them."""
     if not known:
         return "It has no keyword-only arguments; options have to stand behind a `*` in its signature."
-    nearest = difflib.get_close_matches(option, known, n=1)
-    if nearest:
-        return f"Did you mean `{nearest[0]}`?"
-    return f"It has: {', '.join(f'`{name}`' for name in known)}."
+    return did_you_mean(option, known)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -11,7 +10,7 @@ from typing import Any, NoReturn
 import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
-from gd2po.errors import ConfigError, GD2POError
+from gd2po.errors import ConfigError, GD2POError, did_you_mean
 from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.config import GD2POConfig
 from gd2po.recipes import recipe_command, recipe_names, recipe_path
@@ -40,7 +39,7 @@ class RunArguments:
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub dataset."})
     dataset_train_split: str = field(default="train", metadata={"help": "Split to train on."})
     dataset_test_split: str = field(default="test", metadata={"help": "Split of the held-out prompts."})
-    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first so many prompts."})
+    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first N prompts only."})
     reward_funcs: list[str] | None = field(
         default=None,
         metadata={
@@ -74,7 +73,7 @@ class RunArguments:
     )
     eval_every: int = field(
         default=0,
-        metadata={"help": "Score them also after every so many steps of training; 0 for before and after only."},
+        metadata={"help": "Also score them every N steps of training; 0 for before and after only."},
     )
     eval_dataset_name: str | None = field(
         default=None, metadata={"help": "Where the held-out prompts come from, if not from a split of dataset_name."}
@@ -106,7 +105,7 @@ class WarmStartArguments:
     )
     dataset_config: str | None = field(default=None, metadata={"help": "Configuration of a hub dataset."})
     dataset_train_split: str = field(default="train", metadata={"help": "Split to train on."})
-    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first so many demonstrations."})
+    dataset_size: int | None = field(default=None, metadata={"help": "Train on the first N demonstrations only."})
     gguf_file: str | None = field(
         default=None,
         metadata={"help": "File inside the model's folder or repository, for weights in GGUF."},
@@ -275,8 +274,8 @@ def _read_yaml(config: str, command: str) -> dict[str, Any]:
 def _refuse_unknown(keys: list[str], known: list[str], where: str, command: str) -> None:
     """Raise for the first key that is no field, with the nearest one that is."""
     for key in keys:
-        nearest = difflib.get_close_matches(key.replace("-", "_"), known, n=1)
-        hint = f"Did you mean `{nearest[0]}`?" if nearest else f"`gd2po {command} --help` lists every field."
+        every = f"`gd2po {command} --help` lists every field."
+        hint = did_you_mean(key.replace("-", "_"), known, otherwise=every)
         raise ConfigError(f"{where}unknown key `{key}`. {hint}")
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gd2po.comparison.analysis import compare
 from gd2po.comparison.results import read_runs
+from gd2po.comparison.run import DEFAULT_METHODS
 from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import (
     Plan,
@@ -60,8 +61,8 @@ class CompareOptions:
 
     config: str = "quickstart"
     """A packaged recipe or a YAML file."""
-    methods: str = ""
-    """Built-in methods, with commas between them."""
+    methods: str = DEFAULT_METHODS
+    """Built-in methods, with commas between them; "" for none."""
     own_methods: Sequence[str] = field(default_factory=list)
     """`name:key=value,key=value` each."""
     seeds: str = "0-4"
@@ -234,8 +235,8 @@ def parse_targets(texts: Sequence[str]) -> dict[str, float]:
         except ValueError:
             sign = ""
         if not sign or not metric.strip():
-            raise ConfigError(f"A target must be score=number, like 'exact_calls=0.65': got {text!r}.")
+            raise ConfigError(f"`targets` must be score=number, such as 'exact_calls=0.65': got {text!r}.")
         if metric.strip() in targets:
-            raise ConfigError(f"There are two targets for {metric.strip()!r}. Leave one out.")
+            raise ConfigError(f"`targets` names {metric.strip()!r} twice. Leave one out.")
         targets[metric.strip()] = value
     return targets

@@ -188,7 +188,7 @@ def require_room(prompts: Any, model: Any, tokenizer: Any) -> None:
     if context is not None and tokens >= context:
         raise ConfigError(
             f"The model's context has {context} tokens, and a prompt of {tokens} leaves no room in it. Use a model "
-            "with a longer context, or take the long prompts out."
+            "with a longer context, or remove the long prompts."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import time
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from trl import get_peft_config, get_quantization_config
 
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, GD2POError
+from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.trainer import GD2POTrainer
 from gd2po.runs.folder import RunFolder, open_run_folder, require_steps_left, write_config, write_summary
@@ -105,6 +107,8 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(RewardProgress())
+    if trainer.accelerator.num_processes == 1:  # processes that share a model's weights have to decode in step
+        trainer.model.generate = functools.partial(decode, trainer.model)
     return trainer
 
 

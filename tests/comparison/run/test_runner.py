@@ -81,7 +81,7 @@ def test_a_full_disk_stops_the_comparison_and_says_so(
     make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path
 ) -> None:
     plan = make_plan({"a": FULL, "b": PLAIN})
-    with pytest.raises(DiskFullError, match="no space is left for .*: make room, and the same command resumes"):
+    with pytest.raises(DiskFullError, match="no space is left for .* free some space, and the same command resumes"):
         run(plan, tmp_path / "out", program)
     assert not files.is_done(files.run_folder(tmp_path / "out", "b", 0))
 
@@ -134,7 +134,7 @@ def test_what_was_killed_before_a_checkpoint_begins_again(
 def test_two_comparisons_at_work_in_one_folder_are_refused(tmp_path: Path) -> None:
     with (
         files.opened(tmp_path / "out"),
-        pytest.raises(RunFolderError, match="Another comparison is at work in .*choose another `output_dir`"),
+        pytest.raises(RunFolderError, match="Another comparison is running in .*choose another `output_dir`"),
         files.opened(tmp_path / "out"),
     ):
         pass
@@ -228,7 +228,7 @@ def alive(pid: int) -> bool:
         ("torch.OutOfMemoryError: no memory\nsome warning\n", 1, "torch.OutOfMemoryError: no memory"),
         ("something\n", 3, "something"),
         ("", 3, "ended with status 3"),
-        ("fine so far\n", -9, "ended by SIGKILL, which the system sends where memory runs out"),
+        ("fine so far\n", -9, "ended by SIGKILL, which the system sends when memory runs out"),
     ],
 )
 def test_the_error_of_a_run_is_the_line_that_it_ended_with(said: str, status: int, error: str, tmp_path: Path) -> None:

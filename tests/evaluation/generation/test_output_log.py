@@ -83,7 +83,7 @@ def test_a_disk_that_fills_up_loses_nothing_that_was_written(path: Path) -> None
         full = path.stat().st_size + 40  # the next record fits in part
         resource.setrlimit(resource.RLIMIT_FSIZE, (full, hard))
         try:
-            with pytest.raises(OutputWriteError, match="3 records are safe in it. Make room and run the same command"):
+            with pytest.raises(OutputWriteError, match="3 records are safe in it. Free some space and run"):
                 log.append([{"key": "1/3", "text": "x" * 100}])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

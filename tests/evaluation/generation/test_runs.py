@@ -70,7 +70,7 @@ def test_nothing_is_generated_when_all_is_there(tmp_path: Path) -> None:
 
 def test_a_record_of_another_prompt_is_refused(tmp_path: Path) -> None:
     run(tmp_path / "o.jsonl", Echo())
-    with pytest.raises(InvalidInputError, match="holds 'e', which is none of the prompts"):
+    with pytest.raises(InvalidInputError, match="holds 'e', which is no prompt of this data"):
         run(tmp_path / "o.jsonl", Echo(), ENCODED[:4], KEYS[:4])
 
 

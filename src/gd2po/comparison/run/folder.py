@@ -58,8 +58,7 @@ def naming_a_full_disk(folder: Path) -> Iterator[None]:
 def full_disk(folder: Path) -> DiskFullError:
     """The error of a full disk."""
     return DiskFullError(
-        f"{FULL}: no space is left for {folder}. Nothing that is finished is lost: make room, and the same "
-        "command resumes."
+        f"{FULL}: no space is left for {folder}. Finished work is safe: free some space, and the same command resumes."
     )
 
 

@@ -104,7 +104,7 @@ def choose_methods(names: Sequence[str], own: Sequence[str]) -> dict[str, dict[s
         _add(chosen, name, known[name])
     for name, overrides in own_methods:
         if name in known:
-            raise ConfigError(f"{name!r} is a built-in method. Give yours another name.")
+            raise ConfigError(f"`own_methods`: {name!r} is a built-in method. Give yours another name.")
         _add(chosen, name, overrides)
     if len(chosen) < 2:
         raise ConfigError("`methods` needs at least two methods to compare, such as gdpo,gd2po-snr.")
@@ -133,11 +133,11 @@ def parse_method(text: str) -> tuple[str, dict[str, str]]:
     parts = re.split(r",(?=\s*\w+=)", rest)
     pairs = [part.partition("=") for part in parts]
     if not colon or not all(key.strip() and sign for key, sign, _ in pairs):
-        raise ConfigError(f"A method of your own must be name:key=value,key=value: got {text!r}.")
+        raise ConfigError(f"`own_methods` must be name:key=value,key=value: got {text!r}.")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            "The name of a method has letters, digits, dots, dashes and underscores, up to 64, and names a folder: "
-            f"got {name!r}."
+            "`own_methods`: a name, which becomes a folder, has at most 64 letters, digits, dots, dashes and "
+            f"underscores: got {name!r}."
         )
     overrides: dict[str, str] = {}
     for key, _, value in pairs:

@@ -72,7 +72,7 @@ class Runner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._console.print("Stopping: the runs at work save a checkpoint first. Ctrl-C again ends them at once.")
+            self._console.print("Stopping: active runs save a checkpoint first. Ctrl-C again ends them at once.")
             try:
                 for process in self._active.values():
                     process.send_signal(signal.SIGINT)
@@ -161,7 +161,7 @@ def error_of(log: Path, returncode: int) -> str:
     lines = [line.strip() for line in re.split(r"[\r\n]+", log_tail(log)) if line.strip()]
     if returncode < 0:
         name = signal.Signals(-returncode).name
-        hint = ", which the system sends where memory runs out" if name == "SIGKILL" else ""
+        hint = ", which the system sends when memory runs out" if name == "SIGKILL" else ""
         return f"ended by {name}{hint}"
     found = next((line for line in reversed(lines) if _ERROR_LINE.match(line)), None)
     text = (found or (lines[-1] if lines else f"ended with status {returncode}")).removeprefix("error: ")

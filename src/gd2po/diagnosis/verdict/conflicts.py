@@ -88,7 +88,7 @@ def _headline(evidence: Evidence, by_kind: dict[PairKind, list[int]]) -> tuple[V
     if "unrelated" in kinds:
         return (
             "unclear",
-            "The rewards have nothing to do with each other: their conflicts are no noise. Do not filter hard.",
+            "The rewards are unrelated: their conflicts are not noise. Do not filter hard.",
         )
     return "unclear", "There are conflicts, but it is not clear whether they are noise or a trade-off."
 
@@ -101,7 +101,7 @@ def _no_signal(evidence: Evidence) -> tuple[VerdictKind, str, list[Finding]]:
         text = f"Each of the {source.groups:,} groups holds one rollout, so every advantage is 0."
         advice = "If the log has several completions per prompt, say what groups them with `group` or `group_size`."
     else:
-        headline = "No reward tells any rollout from another: there is nothing to learn from."
+        headline = "No reward tells rollouts apart: there is nothing to learn from."
         text = f"In all {source.groups:,} groups every reward is the same for all rollouts, so every advantage is 0."
         advice = "Check that the rewards can be earned, and that sampling gives different completions."
     return "no_signal", headline, [Finding("no_signal", "act", "No signal", text, advice, None, numbers)]
@@ -126,7 +126,7 @@ def _no_conflict(evidence: Evidence, harmless: Bools) -> tuple[VerdictKind, str,
         f"The rewards disagree in {with_interval(overall.conflict_rate)} of the rollouts, and adding them up cancels "
         f"{with_interval(overall.cancellation)} of their signal."
     )
-    advice = "GDPO and GD²PO would do nearly the same: choose by other reasons."
+    advice = "GDPO and GD²PO would do nearly the same: choose on other grounds."
     numbers: Numbers = {"conflict_rate": overall.conflict_rate.value, "cancellation": overall.cancellation.value}
     sure = evidence.estimates.sureness(harmless)
     finding = Finding("no_conflict", "good", "Nothing to act on", text, advice, sure, numbers)
@@ -136,7 +136,7 @@ def _no_conflict(evidence: Evidence, harmless: Bools) -> tuple[VerdictKind, str,
 def _agreeing(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     """Conflicts between rewards that agree on the whole: noise, which a filter may drop as far as no reward starves."""
     threshold, share = evidence.filter_advice()
-    text = f"{evidence.describe(pairs)}, although they agree on the whole. Such conflicts are mostly noise."
+    text = f"{evidence.describe(pairs)}, although they agree overall. Such conflicts are mostly noise."
     numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold, "least_retained": share}
     if share is None:
         most = percent(1 - STARVED_RETAINED)
@@ -161,7 +161,7 @@ def _opposing(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     name, side, least = evidence.least_retained(1)
     text = (
         f"{evidence.describe(pairs)}: where a rollout beats its group on one, it tends to fall behind on the other. "
-        f"That is a trade-off and no noise. The hard filter would drop {percent(evidence.filtered(1))} of the "
+        f"That is a trade-off, not noise. The hard filter would drop {percent(evidence.filtered(1))} of the "
         f"rollouts and keep {percent(least)} of the {side} of {name}."
     )
     advice = f"Do not filter hard. Say what matters more with reward_weights, or use GDPO; {_at_most(threshold)}."
@@ -190,9 +190,9 @@ def _unclear(evidence: Evidence, pairs: Sequence[int]) -> Finding:
         f"{evidence.describe(pairs)}. That leaves open whether they agree (above +{LEAST_CORRELATION:g}), oppose each "
         f"other (below −{LEAST_CORRELATION:g}) or neither."
     )
-    advice = f"Until more data tells, take it for a trade-off. {_hard_costs(evidence)}; {_at_most(threshold)}."
+    advice = f"Until more data decides, treat it as a trade-off. {_hard_costs(evidence)}; {_at_most(threshold)}."
     numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold}
-    return Finding("unclear", "watch", "Neither noise nor a trade-off for sure", text, advice, None, numbers)
+    return Finding("unclear", "watch", "Not clearly noise or a trade-off", text, advice, None, numbers)
 
 
 def _least_sure(evidence: Evidence, holds: Bools) -> float | None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from gd2po.errors import DataFormatError, InvalidInputError
+from gd2po.evaluation.generation.decoding import decode
 
 
 class Policy(Protocol):
@@ -54,7 +55,7 @@ class TransformersPolicy:
         was_training = self.model.training
         self.model.eval()
         with self._random_state(prompts):
-            output = self.model.generate(**batch, max_new_tokens=max_new_tokens, pad_token_id=pad, **self._sampling)
+            output = decode(self.model, **batch, max_new_tokens=max_new_tokens, pad_token_id=pad, **self._sampling)
         self.model.train(was_training)
         texts = self.tokenizer.batch_decode(output[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         return list(texts)

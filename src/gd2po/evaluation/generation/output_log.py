@@ -117,15 +117,15 @@ class OutputLog:
                     f"{self.path} line {number} is not a record with a `key`: {error!r}. Remove the line, or the file."
                 ) from error
             if key in self.records:
-                raise DataFormatError(f"{self.path} line {number}: {key!r} is there twice. Remove one of the lines.")
+                raise DataFormatError(f"{self.path} line {number}: {key!r} appears twice. Remove one of the lines.")
             self.records[key] = record
         if len(whole) < len(data):
             self._file.truncate(len(whole))
 
     def _cannot_write(self, error: OSError) -> OutputWriteError:
         return OutputWriteError(
-            f"Cannot write {self.path}: {error.strerror or error}. {len(self.records)} records are safe in it. Make "
-            "room and run the same command again: it resumes from there."
+            f"Cannot write {self.path}: {error.strerror or error}. {len(self.records)} records are safe in it. Free "
+            "some space and run the same command again: it resumes from there."
         )
 
 

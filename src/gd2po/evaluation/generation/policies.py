@@ -145,7 +145,7 @@ def _load_vllm(
         from vllm import LLM, SamplingParams  # type: ignore[import-not-found,unused-ignore]
     except ImportError as error:
         raise MissingDependencyError(
-            f"`backend`: 'vllm' needs vLLM ({error}): pip install vllm, best into an environment of its own. Or leave "
+            f"`backend`: 'vllm' needs vLLM ({error}): pip install vllm, preferably into its own environment. Or leave "
             "`backend` out: transformers gives the same outputs, slower."
         ) from error
     engine = LLM(model=model, revision=revision, dtype=dtype, trust_remote_code=trust_remote_code, seed=0)

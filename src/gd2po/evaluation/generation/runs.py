@@ -45,7 +45,9 @@ def complete_all(
     """
     foreign = set(log.records) - set(keys)
     if foreign:
-        raise InvalidInputError(f"{log.path} holds {min(foreign)!r}, which is none of the prompts. Remove that line.")
+        raise InvalidInputError(
+            f"{log.path} holds {min(foreign)!r}, which is no prompt of this data. Remove that line."
+        )
     for rows in batches_by_length(encoded, batch_size):
         missing = [row for row in rows if keys[row] not in log.records]
         if not missing:
