@@ -11,7 +11,7 @@ def run(world: str, label: str, learning_rate: float, final: list[float]) -> Wor
     count = len(final)
     return WorldRun(
         world, label, learning_rate, SEEDS, [0, 60, 120], [[0.0, value / 2, value] for value in final],
-        [0.5] * count, [[0.0, 0.0]] * count, [[1.0, 3.0]] * count,
+        [[0.0, 0.25, 0.5]] * count, [[0.0, 0.0]] * count, [[1.0, 3.0]] * count,
     )  # fmt: skip
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
-from gd2po.comparison.statistics import Estimate, mean_over_seeds
+from gd2po.comparison.statistics import Estimate, mean_over_seeds, means_over_seeds
 from gd2po.core import Setting
 from gd2po.errors import InvalidInputError, did_you_mean
 from gd2po.worlds.declaration import World
@@ -40,8 +40,12 @@ class MethodInWorld:
     area_difference: Estimate | None
     regret: Estimate
     """What is lost to the best method of the world, paired by seed; 0 for the best itself."""
+    score_curve: list[Estimate]
+    """At the evaluated steps of the world."""
     kl: Estimate
-    """From the start policy, in nats."""
+    """From the start policy, in nats, at the end."""
+    kl_curve: list[Estimate]
+    """At the evaluated steps."""
     proxy_gain: Estimate
     """What the weighted sum of the expected rewards has gained: what training saw."""
     seed_differences: dict[int, float]
@@ -56,6 +60,8 @@ class WorldNumbers:
     title: str
     rewards: list[str]
     families: list[str]
+    steps: list[int]
+    """At which the curves were evaluated."""
     best: str
     """The method with the highest mean final score. With several alike it is chance which."""
     methods: list[MethodInWorld]
@@ -70,6 +76,10 @@ class WorldMap:
     baseline: str
     seeds: list[int]
     labels: list[str]
+    knob: str | None
+    """Of a sweep: what is turned from world to world; None where the worlds are different ones."""
+    values: list[float]
+    """Of the knob, one per world; empty where there is none."""
     worlds: list[WorldNumbers]
     largest_regret: dict[str, float]
     """By method: its highest mean regret in any world, each world in the unit of its own score."""
@@ -147,7 +157,8 @@ def sweep(
         InvalidInputError: the knob does not take a value, or as of `compare_worlds`.
     """
     turned = variants(world, knob, values)
-    return compare_worlds(turned, settings, seeds, learning_rates, baseline, folder=folder, progress=progress)
+    world_map = compare_worlds(turned, settings, seeds, learning_rates, baseline, folder=folder, progress=progress)
+    return replace(world_map, knob=knob, values=list(values))
 
 
 def map_of(worlds: Sequence[World], runs: Sequence[WorldRun], baseline: str) -> WorldMap:
@@ -164,7 +175,16 @@ def map_of(worlds: Sequence[World], runs: Sequence[WorldRun], baseline: str) -> 
         label: max(method.regret.value for world in numbers for method in world.methods if method.label == label)
         for label in labels
     }
-    return WorldMap(metadata.version("gd2po"), baseline, list(runs[0].seeds), labels, numbers, regrets)
+    return WorldMap(
+        version=metadata.version("gd2po"),
+        baseline=baseline,
+        seeds=list(runs[0].seeds),
+        labels=labels,
+        knob=None,
+        values=[],
+        worlds=numbers,
+        largest_regret=regrets,
+    )
 
 
 def _world(world: World, runs: Sequence[WorldRun], baseline: str) -> WorldNumbers:
@@ -178,6 +198,7 @@ def _world(world: World, runs: Sequence[WorldRun], baseline: str) -> WorldNumber
         title=world.title,
         rewards=[reward.name for reward in world.all_rewards],
         families=list(world.families),
+        steps=list(best.steps),
         best=best.label,
         methods=[_method(world, chosen[label], tried, chosen[baseline], best) for label, tried in by_label.items()],
     )
@@ -200,7 +221,9 @@ def _method(
         area=mean_over_seeds(run.area),
         area_difference=None if is_baseline else mean_over_seeds(_paired(run.area, baseline.area)),
         regret=mean_over_seeds(_paired(best.final, run.final)),
+        score_curve=means_over_seeds(run.score),
         kl=mean_over_seeds(run.kl),
+        kl_curve=means_over_seeds(run.kl_curve),
         proxy_gain=mean_over_seeds(_proxy_gains(world, run)),
         seed_differences={} if is_baseline else dict(zip(run.seeds, differences, strict=True)),
     )

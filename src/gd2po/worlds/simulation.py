@@ -34,8 +34,8 @@ class WorldRun:
     """At which the curve was evaluated: updates made so far."""
     score: list[list[float]]
     """The expected true score, per seed and evaluated step."""
-    kl: list[float]
-    """KL divergence of the final policy from the start policy, mean over prompts, in nats, per seed."""
+    kl_curve: list[list[float]]
+    """KL divergence of the policy from the start policy, mean over prompts, in nats, per seed and evaluated step."""
     rewards_before: list[list[float]]
     """Expected rewards at the start, per seed and reward; without errors drawn at every visit."""
     rewards_after: list[list[float]]
@@ -45,6 +45,11 @@ class WorldRun:
     def final(self) -> list[float]:
         """The expected true score at the end, per seed."""
         return [curve[-1] for curve in self.score]
+
+    @property
+    def kl(self) -> list[float]:
+        """KL divergence of the final policy from the start policy, per seed."""
+        return [curve[-1] for curve in self.kl_curve]
 
     @property
     def gain(self) -> list[float]:
@@ -121,7 +126,7 @@ def _train(
     samples, subsets = Streams(seeds, "rollouts"), Streams(seeds, "prompts")
     everything = torch.arange(world.prompts).expand(len(seeds), -1)
     evaluated = _evaluated_steps(world.steps)
-    curve = [_expected(tables.score, policy)]
+    curve, divergence = [_expected(tables.score, policy)], [_kl_from_uniform(policy)]
     rewards_before = _expected(tables.rewards, policy)
     for step in range(world.steps):
         prompts = everything if shape[0] == world.prompts else subsets.subset(shape[0], world.prompts)
@@ -135,6 +140,7 @@ def _train(
         policy.climb(prompts, gradient, learning_rate)
         if step + 1 in evaluated:
             curve.append(_expected(tables.score, policy))
+            divergence.append(_kl_from_uniform(policy))
     return WorldRun(
         world=world.name,
         label=setting.label,
@@ -142,7 +148,7 @@ def _train(
         seeds=list(seeds),
         steps=evaluated,
         score=torch.stack(curve, 1).tolist(),
-        kl=_kl_from_uniform(policy).tolist(),
+        kl_curve=torch.stack(divergence, 1).tolist(),
         rewards_before=rewards_before.tolist(),
         rewards_after=_expected(tables.rewards, policy).tolist(),
     )
