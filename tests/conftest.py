@@ -11,7 +11,7 @@ from hypothesis import settings
 # `oracles` and `strategies` lie beside this file; pytest's importlib mode adds no folder to the path by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins = ["log_fixtures"]
+pytest_plugins = ["log_fixtures", "browser"]
 
 # The same examples on every machine and every run; no deadline, since the machines of a CI are shared.
 settings.register_profile("gd2po", deadline=None, derandomize=True, max_examples=100)

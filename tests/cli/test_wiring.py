@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -10,16 +11,25 @@ from typer.testing import CliRunner
 
 from gd2po.cli import app
 from gd2po.diagnosis import ColumnChoices
+from gd2po.errors import ConfigError
 from gd2po.evaluation import PolicyChoice
 from gd2po.training.compare import CompareOptions
+from gd2po.worlds.command import WorldOptions
 
 
 class Asked(Exception):
     """Raised in the place of the function, with what it was asked for."""
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, function: str, *words: str) -> Asked:
-    """What a command asks of a function, given every option that it has."""
+OF_WORLDS = {"--world", "--learning_rates", "--sweep"}
+OF_RUNS = {"--config", "--jobs", "--threads", "--eval_prompts", "--eval_every", "--target"}
+COMPARE_IN_WORLDS = "gd2po.worlds.command.compare_in_worlds"
+
+
+def asked(
+    monkeypatch: pytest.MonkeyPatch, function: str, *words: str, without: Collection[str] | None = frozenset()
+) -> Asked:
+    """What a command asks of a function, given every option that it has but those `without`; None: given some."""
 
     def ask(*arguments: Any, **options: Any) -> None:
         raise Asked(arguments, options)
@@ -31,7 +41,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, function: str, *words: str) -> Asked:
             break
         command = command.commands[word]
     options = {spelling for parameter in command.params for spelling in parameter.opts if spelling.startswith("--")}
-    assert options == {word for word in words if word.startswith("--")}
+    assert without is None or options - set(without) == {word for word in words if word.startswith("--")}
     result = CliRunner().invoke(app, list(words))
     assert isinstance(result.exception, Asked), result.output
     return result.exception
@@ -86,12 +96,40 @@ def test_safety(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:
     given = words(config="c", methods="gdpo,grpo", method="a:x=1", seeds="3", jobs="2", threads="4", output_dir="out")
     given += words(baseline="grpo", eval_prompts="8", eval_every="5", target="brevity=0.5")
-    (chosen, fields), _ = asked(monkeypatch, "gd2po.training.compare.compare_command", "compare", *given).args
+    name = "gd2po.training.compare.compare_command"
+    (chosen, fields), _ = asked(monkeypatch, name, "compare", *given, without=OF_WORLDS).args
     assert chosen == CompareOptions(
         config="c", methods="gdpo,grpo", own_methods=["a:x=1"], seeds="3", jobs=2, threads=4, output_dir="out",
         baseline="grpo", eval_prompts=8, eval_every=5, targets=["brevity=0.5"],
     )  # fmt: skip
     assert fields == []
+
+
+def test_compare_in_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = words(methods="gdpo,grpo", method="a:x=1", seeds="3", output_dir="out", baseline="grpo")
+    given += words(world="gauss", learning_rates="1,3", sweep="group_size=4,8")
+    (chosen, _), _ = asked(monkeypatch, COMPARE_IN_WORLDS, "compare", *given, without=OF_RUNS).args
+    assert chosen == WorldOptions(
+        "gauss", methods="gdpo,grpo", own_methods=["a:x=1"], seeds="3", output_dir="out", baseline="grpo",
+        learning_rates="1,3", sweep="group_size=4,8",
+    )  # fmt: skip
+    (chosen, _), _ = asked(monkeypatch, COMPARE_IN_WORLDS, "compare", "--world", "gauss", without=None).args
+    assert chosen.seeds == "0-23"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--sweep", "group_size=4"], "`--sweep` needs `--world`"),
+        (["--learning_rates", "1"], "`--learning_rates` needs `--world`"),
+        (["--world", "gauss", "--jobs", "1"], "`--jobs` is for training runs"),
+        (["--world", "gauss", "--max_steps", "3"], "`--max_steps` is for training runs"),
+    ],
+)
+def test_options_of_runs_and_of_worlds_do_not_mix(given: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["compare", *given])
+    assert isinstance(result.exception, ConfigError)
+    assert message in str(result.exception)
 
 
 def test_diagnose(monkeypatch: pytest.MonkeyPatch) -> None:

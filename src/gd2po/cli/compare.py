@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
-from gd2po.cli.options import needing
+from gd2po.cli.options import needing, refuse_beside, resumable
 from gd2po.comparison.run import DEFAULT_METHODS
+
+_OF_RUNS = ("config", "jobs", "threads", "eval_prompts", "eval_every", "target")
+_OF_WORLDS = ("learning_rates", "sweep")
 
 
 def compare(
@@ -18,7 +21,7 @@ def compare(
         list[str] | None,
         typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds: 0-4, or 0,1,7.")] = "0-4",
+    seeds: Annotated[str | None, typer.Option(help="Seeds: 0-4, or 0,1,7.", show_default="0-4; 0-23 in worlds")] = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Threads of each run.", show_default="cores / jobs")] = None,
     output_dir: Annotated[
@@ -38,12 +41,42 @@ def compare(
         list[str] | None,
         typer.Option(help="Score whose first reaching is reported, score=number; may be repeated.", show_default=False),
     ] = None,
+    world: Annotated[
+        str | None,
+        typer.Option(help="Compare in simulated worlds: names or YAML files a,b, or all.", show_default=False),
+    ] = None,
+    learning_rates: Annotated[
+        str | None,
+        typer.Option("--learning_rates", help="Grid in worlds: 0.3,1,3.", show_default="each world's own"),
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option(help="Turn a knob of one world: rare_gross.size=0,1,2,3.", show_default=False)
+    ] = None,
 ) -> None:
     """Train methods x seeds with everything else equal, and say which differences are beyond noise.
 
-    Every other field of gd2po train may be given too, for all runs alike. The same command resumes a comparison that
-    was stopped, and takes further methods and seeds in.
+    Every other field of gd2po train may be given too, for all runs alike. With --world the methods are compared in
+    simulated worlds with known truth, in seconds and without a model. The same command resumes a comparison that was
+    stopped, and takes further methods and seeds in.
     """
+    refuse_beside(context, world is not None, "world", not_with=_OF_RUNS, only_with=_OF_WORLDS)
+    if world is not None:
+        with needing("compare", "report"):
+            from gd2po.worlds.command import SEEDS, WorldOptions, compare_in_worlds
+
+        asked = WorldOptions(
+            world=world,
+            methods=methods,
+            own_methods=method or [],
+            seeds=seeds or SEEDS,
+            learning_rates=learning_rates,
+            sweep=sweep,
+            output_dir=output_dir,
+            baseline=baseline,
+        )
+        with resumable() as console:
+            compare_in_worlds(asked, console)
+        return
     with needing("compare", "trl,report"):
         from gd2po.training.compare import CompareOptions, compare_command
 
@@ -51,7 +84,7 @@ def compare(
         config=config,
         methods=methods,
         own_methods=method or [],
-        seeds=seeds,
+        seeds=seeds or CompareOptions.seeds,
         jobs=jobs,
         threads=threads,
         output_dir=output_dir,

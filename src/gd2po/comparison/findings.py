@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gd2po.comparison.model import Finding, Level, MethodNumbers
+from gd2po.comparison.model import MethodNumbers
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
 from gd2po.comparison.views.wording import difference_with_interval, score
 from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
+from gd2po.report.findings import Finding, Level
 from gd2po.report.wording import join, percent
 
 _ALL = 100

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from gd2po.comparison.statistics import Estimate
-
-Level = Literal["good", "act", "watch", "note"]
+from gd2po.report.findings import Finding
 
 SCHEMA_VERSION = 1
 """Of the JSON. It rises when a key changes its meaning or goes away; new keys leave it."""
@@ -69,15 +67,6 @@ class MethodNumbers:
     """In-group correlation of each pair of rewards, by "<reward>/<reward>"."""
     seconds_per_step: float | None
     tokens_per_step: float | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that is the case, in words."""
-
-    level: Level
-    title: str
-    text: str
 
 
 @dataclass(frozen=True)

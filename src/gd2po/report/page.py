@@ -59,6 +59,23 @@ def render_page(
     )
 
 
+def require_page_packages(what: str, extra: str = "report") -> None:
+    """Raise if no page can be made: for what computes for long before it writes one.
+
+    Args:
+        what: needs the page, as in "A comparison".
+        extra: of gd2po that installs the packages.
+
+    Raises:
+        MissingDependencyError: names the package.
+    """
+    try:
+        import jinja2 as _jinja2  # noqa: F401
+        import plotly.offline as _plotly  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(f"{what} needs {error.name}: pip install 'gd2po[{extra}]'.") from error
+
+
 def script_json(value: Any) -> str:
     r"""JSON that cannot end the script element it stands in.
 

@@ -29,8 +29,9 @@ from gd2po.comparison.run.plan import (
 from gd2po.comparison.run.runner import Runner, override_arguments
 from gd2po.comparison.views.page import write_html, write_json
 from gd2po.comparison.views.terminal import print_comparison
-from gd2po.errors import ConfigError, MissingDependencyError
+from gd2po.errors import ConfigError
 from gd2po.recipes import recipe_path
+from gd2po.report.page import require_page_packages
 from gd2po.runs.folder import write_config
 from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
@@ -96,7 +97,7 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
         RunFolderError: the folder holds another comparison, or one is at work in it.
         DiskFullError: no space is left.
     """
-    _require_report()
+    require_page_packages("A comparison", "trl,report")
     if options.jobs < 1:
         raise ConfigError(f"`jobs` must be at least 1: got {options.jobs}.")
     targets = parse_targets(options.targets)
@@ -125,19 +126,6 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
     for path in written:
         console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
     return int(any(method.failed for method in comparison.methods))
-
-
-def _require_report() -> None:
-    """Raise if the page cannot be made: it comes last, and nobody should learn of it after hours.
-
-    Raises:
-        MissingDependencyError: names the package.
-    """
-    try:
-        import jinja2 as _jinja2  # noqa: F401
-        import plotly.offline as _plotly  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(f"A comparison needs {error.name}: pip install 'gd2po[trl,report]'.") from error
 
 
 def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, ParsedRun]:

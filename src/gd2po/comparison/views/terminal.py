@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-import io
-
-from rich import box
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from gd2po.comparison.model import Comparison, MethodNumbers
 from gd2po.comparison.views.wording import difference_with_interval, reached, score, score_with_interval
+from gd2po.report.terminal import headline_parts, plain_table, print_parts
 from gd2po.report.wording import number, percent
-
-PLAIN_WIDTH = 160
-"""Columns where the output is no terminal."""
-
-_TONES = {"act": "bold red", "watch": "yellow", "good": "green", "note": "cyan"}
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print what a comparison found."""
-    parts: list[Text | Padding | Table] = [Text(comparison.headline, style="bold")]
-    for finding in comparison.findings:
-        parts += [Text(finding.title, style=_TONES[finding.level]), Padding(Text(finding.text), (0, 0, 0, 2))]
+    parts = headline_parts(comparison.headline, comparison.findings)
     if comparison.metrics:
         parts += [_scores(comparison), _differences(comparison), _targets(comparison)]
     parts.append(_cost(comparison))
-    if console.is_terminal:
-        for part in parts:
-            console.print(part, highlight=False)
-        return
-    text = io.StringIO()
-    plain = Console(file=text, width=PLAIN_WIDTH, no_color=True, highlight=False)
-    for part in parts:
-        plain.print(part)
-    # Rich fills its lines up with blanks, which a file has no use for.
-    console.file.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
-
-
-def _table(title: str, columns: list[str]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", overflow="fold")
-    for column in columns:
-        table.add_column(Text(column), justify="right", overflow="fold")
-    return table
+    print_parts(parts, console)
 
 
 def _add(table: Table, comparison: Comparison, method: MethodNumbers, cells: list[str]) -> None:
@@ -54,7 +27,9 @@ def _add(table: Table, comparison: Comparison, method: MethodNumbers, cells: lis
 
 
 def _scores(comparison: Comparison) -> Table:
-    table = _table(f"After {comparison.steps} steps, 95% intervals over seeds", ["seeds", *comparison.metrics])
+    table = plain_table(
+        f"After {comparison.steps} steps, 95% intervals over seeds", "method", ["seeds", *comparison.metrics]
+    )
     for method in comparison.methods:
         seeds = f"{len(method.seeds)} ({len(method.failed)} failed)" if method.failed else str(len(method.seeds))
         cells = [
@@ -65,7 +40,9 @@ def _scores(comparison: Comparison) -> Table:
 
 
 def _differences(comparison: Comparison) -> Table:
-    table = _table(f"Difference to {comparison.baseline}, seed by seed (* beyond noise)", comparison.metrics)
+    table = plain_table(
+        f"Difference to {comparison.baseline}, seed by seed (* beyond noise)", "method", comparison.metrics
+    )
     for method in comparison.methods:
         if method.name == comparison.baseline:
             continue
@@ -83,7 +60,7 @@ def _targets(comparison: Comparison) -> Table:
         metric if target is None else f"{metric} ≥ {score(target, metric in comparison.shares)}"
         for metric, target in ((metric, comparison.targets[metric]) for metric in comparison.metrics)
     ]
-    table = _table("Steps to a target, median of the runs", columns)
+    table = plain_table("Steps to a target, median of the runs", "method", columns)
     for method in comparison.methods:
         _add(
             table, comparison, method, [reached(method.steps_to_target.get(metric)) for metric in comparison.metrics]
@@ -94,7 +71,7 @@ def _targets(comparison: Comparison) -> Table:
 def _cost(comparison: Comparison) -> Table:
     rewards = list(dict.fromkeys(name for method in comparison.methods for name in method.retained))
     columns = ["conflicts", "threshold", "kept", *(f"keeps of {reward}" for reward in rewards), "s / step", "tokens"]
-    table = _table("What was kept (signal, penalties), and what a step cost", columns)
+    table = plain_table("What was kept (signal, penalties), and what a step cost", "method", columns)
     for method in comparison.methods:
         cells = [percent(method.conflict_rate), number(method.snr_threshold), percent(method.keep_rate)]
         cells += [
