@@ -13,6 +13,8 @@ from gd2po.cli import app
 from gd2po.diagnosis import ColumnChoices
 from gd2po.errors import ConfigError
 from gd2po.evaluation import PolicyChoice
+from gd2po.replay.analysis import LEARNING_RATES, METHODS
+from gd2po.replay.command import ReplayOptions
 from gd2po.training.compare import CompareOptions
 from gd2po.worlds.command import WorldOptions
 
@@ -145,3 +147,28 @@ def test_diagnose(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made == [(("log.csv", columns), {"step_range": (2, 5), "skip_bad_rows": True})]
     assert (weights, options["html"], options["json"]) == ([1.0, 2.0], "h", "j")
     assert options["reward_conditions"] == "[...]"
+
+
+def test_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("gd2po.logs.reward_log.RewardLog", lambda *log, **options: made.append((log, options)))
+    given = words(html="h", json="j", rewards="a,b", reward_weights="1,2", group="g", group_size="4", step="s")
+    given += words(step_range="2:5", prompt="p", completion="c", length="l", gold="v", methods="gdpo,grpo")
+    given += words(method="a:x=1", baseline="grpo", learning_rates="1,3")
+    name = "gd2po.replay.command.replay_log"
+    (_, chosen, _), _ = asked(monkeypatch, name, "replay", "log.csv", *given, "--skip_bad_rows").args
+    columns = ColumnChoices(
+        step="s", group="g", group_size=4, rewards=["a", "b"], prompt="p", completion="c", length="l"
+    )
+    assert made == [(("log.csv", columns), {"step_range": (2, 5), "skip_bad_rows": True})]
+    assert chosen == ReplayOptions(
+        "v", methods="gdpo,grpo", own_methods=["a:x=1"], learning_rates="1,3", reward_weights=[1.0, 2.0],
+        baseline="grpo", html="h", json="j",
+    )  # fmt: skip
+
+
+def test_the_defaults_of_replay_are_those_of_its_function() -> None:
+    command: Any = get_command(app)
+    defaults = {parameter.name: parameter.default for parameter in command.commands["replay"].params}
+    assert defaults["methods"] == ",".join(METHODS)
+    assert defaults["learning_rates"] == ",".join(f"{rate:g}" for rate in LEARNING_RATES)

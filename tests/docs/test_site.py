@@ -21,7 +21,7 @@ PAGES = {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for
 NAV = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]
 REFERENCE = {name: text for name, text in PAGES.items() if name.startswith("api/")}
 DOCUMENTED = re.findall(r"^::: (\S+)$", "\n".join(REFERENCE.values()), re.MULTILINE)
-ROOMS = ("gd2po", "gd2po.diagnosis", "gd2po.evaluation", "gd2po.rewards", "gd2po.data", "gd2po.worlds")
+ROOMS = ("gd2po", "gd2po.diagnosis", "gd2po.evaluation", "gd2po.rewards", "gd2po.data", "gd2po.worlds", "gd2po.replay")
 CODE = [
     pytest.param(code, id=name)
     for name, text in {"index.md": PAGES["index.md"], **REFERENCE}.items()

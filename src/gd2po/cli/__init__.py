@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gd2po.cli import compare, diagnose, doctor, evaluate, recipes, train, warm_start
+from gd2po.cli import compare, diagnose, doctor, evaluate, recipes, replay, train, warm_start
 from gd2po.cli.options import ANY_FIELD, documented_name
 from gd2po.errors import GD2POError
 
@@ -29,6 +29,7 @@ app.command("warm-start", context_settings=_FOR_TRL, options_metavar=_FIELDS)(wa
 app.command("diagnose")(diagnose.diagnose)
 app.add_typer(evaluate.evaluate, name="evaluate")
 app.command("compare", context_settings=ANY_FIELD, options_metavar="[OPTIONS] [--any_field VALUE ...]")(compare.compare)
+app.command("replay")(replay.replay)
 app.command("recipes")(recipes.recipes)
 app.command("doctor")(doctor.doctor)
 

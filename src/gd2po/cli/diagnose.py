@@ -7,23 +7,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gd2po.cli import log_options as options
 from gd2po.cli.options import needing
 from gd2po.cli.parsing import parse_families, parse_names, parse_step_range, parse_weights
 
 
 def diagnose(
-    path: Annotated[str, typer.Argument(help="A file, a folder (of a run, too) or a quoted glob.", show_default=False)],
-    html: Annotated[str | None, typer.Option(help="Write the page here.", show_default=False)] = None,
-    json: Annotated[
-        str | None, typer.Option(help="Write the numbers here; - for the standard output.", show_default=False)
-    ] = None,
-    rewards: Annotated[str | None, typer.Option(help="Columns of the rewards: a,b,c.", show_default=False)] = None,
-    reward_weights: Annotated[
-        str | None,
-        typer.Option(
-            "--reward_weights", help="Weights of the rewards: a=1,b=0.5, or one per reward: 1,0.5.", show_default=False
-        ),
-    ] = None,
+    path: options.Log,
+    html: options.Html = None,
+    json: options.Json = None,
+    rewards: options.Rewards = None,
+    reward_weights: options.RewardWeights = None,
+    reward_families: options.RewardFamilies = None,
     reward_conditions: Annotated[
         str | None,
         typer.Option(
@@ -33,31 +28,14 @@ def diagnose(
             show_default=False,
         ),
     ] = None,
-    reward_families: Annotated[
-        str | None,
-        typer.Option(
-            "--reward_families", help="Families of the rewards: a=x,b=x; others are alone.", show_default=False
-        ),
-    ] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Column that is equal for the rollouts of one prompt.", show_default=False)
-    ] = None,
-    group_size: Annotated[
-        int | None,
-        typer.Option(
-            "--group_size", help="Rollouts per prompt, in consecutive rows, where no column tells.", show_default=False
-        ),
-    ] = None,
-    step: Annotated[str | None, typer.Option(help="Column of the training step.", show_default=False)] = None,
-    step_range: Annotated[
-        str | None, typer.Option("--step_range", help="Steps to look at: 100:200, 100: or :200.", show_default=False)
-    ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Column of the prompt.", show_default=False)] = None,
-    completion: Annotated[str | None, typer.Option(help="Column of the completion.", show_default=False)] = None,
-    length: Annotated[str | None, typer.Option(help="Column of the completion's tokens.", show_default=False)] = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip_bad_rows", help="Count malformed rows instead of stopping.")
-    ] = False,
+    group: options.Group = None,
+    group_size: options.GroupSize = None,
+    step: options.Step = None,
+    step_range: options.StepRange = None,
+    prompt: options.Prompt = None,
+    completion: options.Completion = None,
+    length: options.Length = None,
+    skip_bad_rows: options.SkipBadRows = False,
 ) -> None:
     """Show where the rewards of a run conflict, and what each method would do about it.
 
@@ -66,6 +44,7 @@ def diagnose(
     """
     with needing("diagnose", "report"):
         from gd2po.diagnosis import ColumnChoices, RewardLog, print_diagnosis, report_log, to_json
+        from gd2po.report.wording import replay_command
 
     names = None if rewards is None else parse_names(rewards)
     weights = None if reward_weights is None else parse_weights(reward_weights)
@@ -93,3 +72,4 @@ def diagnose(
         console.print(f"Written: {written}", markup=False)
     if report.html is None:
         console.print(f"To look at the conflicts: gd2po diagnose {path} --html report.html", markup=False)
+    console.print(f"To see what each method would make of these rollouts: {replay_command(path)}", markup=False)

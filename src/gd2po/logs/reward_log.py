@@ -70,6 +70,8 @@ class RewardLog:
         self._table_notes: list[str] = []
         """Of the first table, which adds to them while it is read."""
         self._tables: dict[int, Table] = {}
+        self.columns: list[str] = []
+        """Of the first file, as they are called there."""
         self.layout: Layout = self._first_layout()
         self._reset()
 
@@ -174,7 +176,7 @@ class RewardLog:
             head = None if table is None else self._readable_head(table)
             if table is not None and head is not None and head.num_rows:
                 self._table_notes = table.notes
-                self._columns = set(table.names)
+                self.columns = list(table.names)
                 self._first_path = path
                 return choose_layout(head, self.choices, str(path), table.decimal_comma)
         where = self.files.source
@@ -236,7 +238,7 @@ class RewardLog:
                     f"{table.path} has no {label.removeprefix('the ')}, which {self._first_path} has. {_ONE_BY_ONE} "
                     f"Its columns are: {', '.join(table.names)}."
                 )
-        new = [name for name in table.names if name not in self._columns and name.startswith(REWARD_PREFIXES)]
+        new = [name for name in table.names if name not in self.columns and name.startswith(REWARD_PREFIXES)]
         if new and self.choices.rewards is None:
             raise DataFormatError(
                 f"{table.path} has the reward {new[0]!r}, which {self._first_path} lacks. {_ONE_BY_ONE}"

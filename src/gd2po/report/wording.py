@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -95,6 +96,21 @@ def join(items: Sequence[str], most: int = 3) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
+def above_and_below(above: Sequence[str], below: Sequence[str], baseline: str) -> str:
+    """Which methods differ from a baseline, and how; one of the lists has to hold a name.
+
+    Example:
+        >>> above_and_below(["a", "b"], ["c"], "gdpo"), above_and_below([], ["c"], "gdpo")
+        ('a and b are above gdpo, c is below', 'c is below gdpo')
+    """
+    parts = [
+        f"{join(names, len(names))} {'is' if len(names) == 1 else 'are'} {side}"
+        for names, side in ((above, "above"), (below, "below"))
+        if names
+    ]
+    return ", ".join([f"{parts[0]} {baseline}", *parts[1:]])
+
+
 def sureness(share: float | None) -> str:
     """How sure a finding is, in a word.
 
@@ -108,3 +124,13 @@ def sureness(share: float | None) -> str:
         if share >= least:
             return word
     return "uncertain"
+
+
+def replay_command(log: str) -> str:
+    """The command that replays a log, for people to paste.
+
+    Example:
+        >>> replay_command("my runs/one")
+        "gd2po replay 'my runs/one' --gold COLUMN"
+    """
+    return f"gd2po replay {shlex.quote(log)} --gold COLUMN"

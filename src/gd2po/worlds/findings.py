@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
 from gd2po.report.findings import Finding, Level
-from gd2po.report.wording import counted, join
+from gd2po.report.wording import above_and_below, counted, join
 from gd2po.worlds.analysis import WorldMap
 from gd2po.worlds.views.wording import difference, value
 
@@ -26,10 +26,8 @@ def headline_of(world_map: WorldMap) -> str:
     if not any(sign for row in signs.values() for sign in row):
         return f"No method differs from {baseline} beyond noise"
     if len(world_map.worlds) == 1:
-        parts = [
-            f"{label} is {'above' if sign > 0 else 'below'} {baseline}" for label, (sign,) in signs.items() if sign
-        ]
-        return f"In {world_map.worlds[0].name}, {join(parts, _ALL)}"
+        above, below = ([label for label, row in signs.items() if row == [sign]] for sign in (1, -1))
+        return f"In {world_map.worlds[0].name}, {above_and_below(above, below, baseline)}"
     unit = "worlds" if world_map.knob is None else f"values of {world_map.knob}"
     best = sorted(others, key=lambda label: signs[label].count(-1) - signs[label].count(1))
     parts = [f"{label} in {signs[label].count(1)} and below in {signs[label].count(-1)}" for label in best[:3]]

@@ -17,7 +17,7 @@ from gd2po.diagnosis.views.methods import (
 )
 from gd2po.errors import MissingDependencyError
 from gd2po.report.page import render_page, script_json
-from gd2po.report.wording import number, percent, sureness, with_interval
+from gd2po.report.wording import number, percent, replay_command, sureness, with_interval
 from gd2po.runs.files import write_text
 
 MOST_PAIRS = 28
@@ -66,6 +66,7 @@ def render_html(diagnosis: Diagnosis) -> str:
         "warnings": warnings_of(shown_methods),
         "origins": CONDITIONS_TITLES,
         "resamples": f"{RESAMPLES:,}",
+        "replay": replay_command(diagnosis.source.path),
     }
     filters: dict[str, Callable[..., str]] = {
         "percent": percent,

@@ -1,0 +1,1 @@
+"""A replay in the terminal and as a page."""
