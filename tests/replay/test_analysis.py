@@ -110,6 +110,20 @@ def test_the_weights_of_the_run_are_taken_from_its_folder(tmp_path: Path) -> Non
     assert result.golds[0].reward_weights == [1.0, 2.0, 0.5]
 
 
+def test_weights_that_move_and_conditions_are_said_not_to_be_replayed(tmp_path: Path) -> None:
+    (tmp_path / "rollouts").mkdir()
+    write(tmp_path / "rollouts" / "log.csv", fooled(10))
+    config = (
+        "advantage_estimator: gdpo\nreward_funcs: [grader_a, grader_b, brief]\n"
+        "reward_weights: [1.0, {0: 1.0, 10: 0.0}, 1.0]\n"
+        "reward_conditions: [{reward: brief, on: grader_a, threshold: 0.5}]\n"
+    )
+    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
+    notes = replay(open_log(tmp_path), "quality", settings=SETTINGS[:1], learning_rates=[1.0]).notes
+    assert any("weights of the run move over its steps; the replay weighs every reward by 1" in note for note in notes)
+    assert any("puts conditions on rewards; the replay takes every reward as it was logged" in note for note in notes)
+
+
 def test_few_labels_are_counted_and_prompts_with_one_show_nothing(tmp_path: Path) -> None:
     columns = fooled(40)
     label = columns["quality"].copy()

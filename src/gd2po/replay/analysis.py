@@ -171,6 +171,13 @@ class _Replayer:
         run = RunSettings.find(log.run_settings, log.files.run_folder, learned)
         known = run.reward_weights if weights is None and run.reward_weights is not None else weights
         self.weights = [1.0] * len(learned) if known is None else resolve_weights(known, learned)
+        self.run_notes = list(run.notes)
+        if known is None and run.weights_move:
+            self.run_notes.append(
+                "The reward weights of the run move over its steps; the replay weighs every reward by 1."
+            )
+        if run.reward_conditions is not None:
+            self.run_notes.append("The run puts conditions on rewards; the replay takes every reward as it was logged.")
 
     def replay(self, notes: list[str]) -> Replay:
         last = len(self.names) - 1
@@ -191,7 +198,7 @@ class _Replayer:
             baseline=self.baseline,
             labels=list(self.settings),
             held_out=self.gold is None,
-            notes=notes,
+            notes=[*notes, *self.run_notes],
             golds=[self._judged_by(column, [other for other in learned if other != column]) for column in golds],
         )
 
