@@ -154,7 +154,7 @@ def test_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gd2po.logs.reward_log.RewardLog", lambda *log, **options: made.append((log, options)))
     given = words(html="h", json="j", rewards="a,b", reward_weights="1,2", group="g", group_size="4", step="s")
     given += words(step_range="2:5", prompt="p", completion="c", length="l", gold="v", methods="gdpo,grpo")
-    given += words(method="a:x=1", baseline="grpo", learning_rates="1,3")
+    given += words(method="a:x=1", baseline="grpo", learning_rates="1,3", reward_families="a=x,b=x")
     name = "gd2po.replay.command.replay_log"
     (_, chosen, _), _ = asked(monkeypatch, name, "replay", "log.csv", *given, "--skip_bad_rows").args
     columns = ColumnChoices(
@@ -163,7 +163,7 @@ def test_replay(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made == [(("log.csv", columns), {"step_range": (2, 5), "skip_bad_rows": True})]
     assert chosen == ReplayOptions(
         "v", methods="gdpo,grpo", own_methods=["a:x=1"], learning_rates="1,3", reward_weights=[1.0, 2.0],
-        baseline="grpo", html="h", json="j",
+        reward_families={"a": "x", "b": "x"}, baseline="grpo", html="h", json="j",
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from replay_logs import fooled, open_log, write
 
 from gd2po.core import Setting
-from gd2po.errors import DataFormatError, InvalidInputError
+from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
 from gd2po.replay import MethodOnGold, Replay, replay
 from gd2po.replay.analysis import _between
 
@@ -116,12 +116,26 @@ def test_weights_that_move_and_conditions_are_said_not_to_be_replayed(tmp_path: 
     config = (
         "advantage_estimator: gdpo\nreward_funcs: [grader_a, grader_b, brief]\n"
         "reward_weights: [1.0, {0: 1.0, 10: 0.0}, 1.0]\n"
-        "reward_conditions: [{reward: brief, on: grader_a, threshold: 0.5}]\n"
+        'reward_conditions: [{reward: brief, "on": grader_a, threshold: 0.5}]\n'
     )
     (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
     notes = replay(open_log(tmp_path), "quality", settings=SETTINGS[:1], learning_rates=[1.0]).notes
-    assert any("weights of the run move over its steps; the replay weighs every reward by 1" in note for note in notes)
+    assert any("weights of the run move over its steps; the replay has 1 for each reward" in note for note in notes)
     assert any("puts conditions on rewards; the replay takes every reward as it was logged" in note for note in notes)
+
+
+def test_families_are_given_by_name_or_those_of_the_run(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", fooled(30))
+    settings = [Setting.named(label, "test") for label in ("gdpo", "gd2po-hard", "gd2po-families")]
+    families = {"grader_a": "quality", "grader_b": "quality"}
+    options: dict[str, Any] = {"settings": settings, "learning_rates": [1.0], "reward_families": families}
+    result = by_label(replay(open_log(path), "quality", **options))
+    # Brevity is no family of the graders: its conflicts with them count for the one and not for the other.
+    assert result["gd2po-families"].gain != result["gd2po-hard"].gain
+    only = by_label(replay(open_log(path, rewards=["grader_a", "grader_b"]), "quality", **options))
+    assert only["gd2po-families"].gain == only["gd2po-hard"].gain
+    with pytest.raises(ConfigError, match="'grader_x'"):
+        replay(open_log(path), "quality", **{**options, "reward_families": {"grader_x": "quality"}})
 
 
 def test_few_labels_are_counted_and_prompts_with_one_show_nothing(tmp_path: Path) -> None:

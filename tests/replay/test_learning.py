@@ -27,7 +27,7 @@ def learned(
     weights = [1.0] * rollouts.rewards.shape[-1]
     columns = range(rollouts.rewards.shape[-1])
     return learn(
-        rollouts, gold, setting, rate, rewards=columns, reward_weights=weights, steps=steps,
+        rollouts, gold, setting, rate, rewards=columns, reward_weights=weights, reward_families=None, steps=steps,
         group_size=rollouts.usual_size,
     )  # fmt: skip
 

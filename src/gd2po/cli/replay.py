@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gd2po.cli import log_options as options
 from gd2po.cli.options import needing
-from gd2po.cli.parsing import parse_names, parse_step_range, parse_weights
+from gd2po.cli.parsing import parse_families, parse_names, parse_step_range, parse_weights
 
 
 def replay(
@@ -36,6 +36,7 @@ def replay(
     json: options.Json = None,
     rewards: options.Rewards = None,
     reward_weights: options.RewardWeights = None,
+    reward_families: options.RewardFamilies = None,
     group: options.Group = None,
     group_size: options.GroupSize = None,
     step: options.Step = None,
@@ -68,6 +69,7 @@ def replay(
         own_methods=method or [],
         learning_rates=learning_rates,
         reward_weights=None if reward_weights is None else parse_weights(reward_weights),
+        reward_families=None if reward_families is None else parse_families(reward_families),
         baseline=baseline,
         html=html,
         json=None if json == "-" else json,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gd2po.core import Setting
+from gd2po.core.families import family_labels
 from gd2po.diagnosis.analysis import resolve_weights
 from gd2po.errors import DataFormatError, InvalidInputError, did_you_mean
 from gd2po.logs.reward_log import RewardLog
@@ -38,6 +39,7 @@ def replay(
     *,
     settings: Sequence[Setting] | Mapping[str, Setting] | None = None,
     reward_weights: Mapping[str, float] | Sequence[float] | None = None,
+    reward_families: Mapping[str, str] | None = None,
     learning_rates: Sequence[float] = LEARNING_RATES,
     baseline: str = "gdpo",
     progress: Callable[[str], None] | None = None,
@@ -51,6 +53,8 @@ def replay(
         settings: by label; None: those of `METHODS`.
         reward_weights: by name, or one per reward to learn from. None: those of the run if its log or folder says them,
             else all 1.
+        reward_families: family by name of the reward; one not named is a family of its own. None: those of the run, or
+            none.
         learning_rates: the grid that every method is tried on.
         baseline: label of the setting that the others are compared with.
         progress: told what is going on, now and then.
@@ -60,6 +64,7 @@ def replay(
 
     Raises:
         DataFormatError: no such column, no prompt with two rollouts, no label, or a malformed row or file.
+        ConfigError: families that make no sense or name an unknown reward.
         InvalidInputError: the gold is learned from, an unknown baseline, a bad rate or weight, or one reward without a
             gold.
 
@@ -92,7 +97,9 @@ def replay(
         )
     with _one_thread():
         rollouts = read_rollouts(log, lambda seen: tell(f"Read {seen:,} rollouts"))
-        asked = _Replayer(log, rollouts, named, sorted(learning_rates), baseline, reward_weights, gold, tell)
+        asked = _Replayer(
+            log, rollouts, named, sorted(learning_rates), baseline, reward_weights, reward_families, gold, tell
+        )
         return asked.replay(_notes(log, was_reward, gold))
 
 
@@ -161,6 +168,7 @@ class _Replayer:
         rates: list[float],
         baseline: str,
         weights: Mapping[str, float] | Sequence[float] | None,
+        families: Mapping[str, str] | None,
         gold: str | None,
         tell: Callable[[str], None],
     ) -> None:
@@ -171,10 +179,11 @@ class _Replayer:
         run = RunSettings.find(log.run_settings, log.files.run_folder, learned)
         known = run.reward_weights if weights is None and run.reward_weights is not None else weights
         self.weights = [1.0] * len(learned) if known is None else resolve_weights(known, learned)
+        self.families = run.reward_families if families is None else family_labels(families, learned, "reward_families")
         self.run_notes = list(run.notes)
         if known is None and run.weights_move:
             self.run_notes.append(
-                "The reward weights of the run move over its steps; the replay weighs every reward by 1."
+                "The reward weights of the run move over its steps; the replay has 1 for each reward."
             )
         if run.reward_conditions is not None:
             self.run_notes.append("The run puts conditions on rewards; the replay takes every reward as it was logged.")
@@ -236,6 +245,7 @@ class _Replayer:
                 learn(
                     self.rollouts, gold, setting, rate, rewards=learned, steps=STEPS,
                     reward_weights=[self.weights[other] for other in learned], group_size=self.rollouts.usual_size,
+                    reward_families=None if self.families is None else [self.families[other] for other in learned],
                 )
             )  # fmt: skip
         golds = [course.gold.numpy()[:, counts] for course in courses]

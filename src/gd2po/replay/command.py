@@ -29,6 +29,8 @@ class ReplayOptions:
     """The grid for every method."""
     reward_weights: Mapping[str, float] | Sequence[float] | None = None
     """By name, or one per reward to learn from."""
+    reward_families: Mapping[str, str] | None = None
+    """By name of the reward."""
     baseline: str | None = None
     """Method that the others are compared with; None for gdpo, or the first where gdpo is not compared."""
     html: str | None = None
@@ -60,6 +62,7 @@ def replay_log(
         options.gold,
         settings=settings,
         reward_weights=options.reward_weights,
+        reward_families=options.reward_families,
         learning_rates=choose_learning_rates(options.learning_rates) or LEARNING_RATES,
         baseline=choose_baseline(options.baseline, {name: {} for name in settings}),
         progress=progress,

@@ -51,6 +51,7 @@ def learn(
     *,
     rewards: Sequence[int],
     reward_weights: Sequence[float],
+    reward_families: Sequence[str] | None,
     steps: int,
     group_size: int,
 ) -> Course:
@@ -67,6 +68,7 @@ def learn(
         learning_rate: of plain gradient ascent on the logits.
         rewards: columns of `rollouts.rewards` to learn from.
         reward_weights: one per column.
+        reward_families: one per column; None where none are declared.
         steps: updates.
         group_size: G.
     """
@@ -82,7 +84,7 @@ def learn(
         uniform = torch.rand(repeats, num_groups, group_size, generator=draws, dtype=torch.float64)
         drawn = sampled_answers(probabilities, uniform * _BELOW_ONE)
         batches = table[(first_row + drawn).flatten()].view(repeats, num_groups * group_size, -1)
-        advantages = advantages_of_batches(setting, batches, group_ids, reward_weights)
+        advantages = advantages_of_batches(setting, batches, group_ids, reward_weights, reward_families)
         logits += learning_rate * logit_gradient(probabilities, drawn, advantages.double().view(drawn.shape))
         seen.append(_state(logits, rollouts.exists, gold))
     golds, divergences = zip(*seen, strict=True)
