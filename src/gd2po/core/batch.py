@@ -167,17 +167,20 @@ class RewardBatch:
             return deviations.standardised(in_place=True)
         return deviations.in_units_of_the_rewards(in_place=True)
 
-    def standardised_ranks(self, scale_rewards: bool = True) -> Tensor:
-        """Lanes: as `standardised`, of the mid-rank of each score inside its group in place of the score.
+    def standardised_ranks(self, rewards: Sequence[int], scale_rewards: bool = True) -> Tensor:
+        """Lanes of some rewards: as `standardised`, of the mid-rank of each score inside its group, not of the score.
 
         Args:
+            rewards: which ones.
             scale_rewards: divide by the standard deviation of the ranks.
         """
-        ranks = centred_ranks(self.lanes, self.applies, self.groups, self.rounding_eps)
-        deviations = Deviations.of(ranks, self.applies, self.groups, torch.finfo(self.dtype).eps)
-        if scale_rewards:
-            return deviations.standardised(in_place=True)
-        return deviations.in_units_of_the_rewards(in_place=True)
+        applies = None if self.applies is None else self.applies[..., rewards, :]
+        ranks = centred_ranks(self.lanes[..., rewards, :], applies, self.groups, self.rounding_eps)
+        if not scale_rewards:
+            return ranks
+        count = self.groups.total(torch.ones_like(ranks[..., :1, :]) if applies is None else applies)
+        std = (self.groups.total(ranks.square()) / (count - 1).clamp_min(1)).sqrt_()
+        return ranks.div_(self.groups.spread(std + STD_EPS))
 
     def standardised_total(self, scale_rewards: bool, weights: Tensor | None = None) -> Tensor:
         """Lanes without rewards: the weighted sum of the rewards that apply, standardised inside its group.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch
-from gd2po.core.conflicts import agreement_snr
+from gd2po.core.conflicts import agreement_snr, conflict_mask
 from gd2po.core.correlations import correlation
 from gd2po.core.groups import REWARD_DIM
 from gd2po.core.soft_minimum import prior_shares, soft_minimum
@@ -177,12 +177,32 @@ def partly_ranked(
     """
     if standardisation == "zscore":
         return zscores
-    ranks = batch.standardised_ranks(scale_rewards)
-    if standardisation == "rank":
+    rewards = list(range(batch.num_rewards))
+    if standardisation == "rank_partners":
+        voting = pairs if batch.weights is None else pairs & (batch.weights[:, 0] != 0).to(pairs.device)
+        rewards = [reward for reward, has_one in enumerate(voting.any(1).tolist()) if has_one]
+    if not rewards:
+        return zscores
+    ranks = batch.standardised_ranks(rewards, scale_rewards)
+    if len(rewards) == batch.num_rewards:
         return ranks
-    pairs = pairs.to(ranks.device)
-    voting = pairs if batch.weights is None else pairs & (batch.weights[:, 0] != 0)
-    return torch.where(voting.any(1, keepdim=True), ranks, zscores)
+    mixed = zscores.clone()
+    mixed[..., rewards, :] = ranks
+    return mixed
+
+
+def family_conflict_mask(weighted: Tensor, families: Sequence[Hashable]) -> Tensor:
+    """Lanes without rewards, bool: two rewards of one family have opposite signs.
+
+    Args:
+        weighted: lanes of weighted reward advantages y.
+        families: K labels.
+    """
+    conflicts = torch.zeros_like(weighted[..., 0, :], dtype=torch.bool)
+    for members in family_members(families):
+        if len(members) > 1:
+            conflicts |= conflict_mask(weighted[..., members, :], REWARD_DIM)
+    return conflicts
 
 
 def family_agreement_snr(weighted: Tensor, families: Sequence[Hashable], snr_eps: float) -> Tensor:

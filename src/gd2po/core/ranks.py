@@ -30,27 +30,22 @@ def centred_ranks(lanes: Tensor, applies: Tensor | None, groups: Groups, roundin
         [-1.0, 1.5, -1.0, 0.5]
     """
     dtype = compute_dtype(lanes.device)
-    step = groups.spread(groups.largest(lanes) * rounding_eps).expand_as(lanes)
+    step = groups.spread(groups.largest(lanes) * rounding_eps)
     scores = lanes if applies is None else lanes.masked_fill(applies == 0, torch.inf)  # last, where they rank nobody
     if groups.index is None:
         ordered, order = scores.sort(0)
-        begins = torch.ones_like(ordered, dtype=torch.bool)
-        begins[1:] = ordered[1:] - ordered[:-1] > step[1:]
-        dim = 0
+        ranks = torch.empty_like(ordered, dtype=dtype)
+        ranks.scatter_(0, order, _middle_of_rows(ordered[1:] - ordered[:-1] > step, dtype))
     else:
         order = _order_inside_groups(scores, groups.index)
         ordered, index = scores.gather(-1, order), groups.index.expand_as(order).gather(-1, order)
-        begins = torch.ones_like(ordered, dtype=torch.bool)
-        begins[..., 1:] = (ordered.diff() > step.gather(-1, order)[..., 1:]) | (index.diff() != 0)
-        dim = -1
-    ranks = torch.empty_like(ordered, dtype=dtype).scatter_(dim, order, _middle_of_runs(begins, dim, dtype))
-    if applies is None:
-        count = groups.total(torch.ones_like(lanes[..., :1, :], dtype=dtype))
-    else:
+        parted = (ordered.diff() > step.gather(-1, order)[..., 1:]) | (index.diff() != 0)
+        ranks = torch.empty_like(ordered, dtype=dtype).scatter_(-1, order, _middle_of_runs(parted, dtype))
+    if applies is not None:
         ranks *= applies
-        count = groups.total(applies)
+    count = groups.total(torch.ones_like(ranks[..., :1, :]) if applies is None else applies)
     ranks -= groups.spread(groups.total(ranks) / count.clamp_min(1))
-    return ranks if applies is None else ranks * applies
+    return ranks if applies is None else ranks.mul_(applies)
 
 
 def _order_inside_groups(scores: Tensor, index: Tensor) -> Tensor:
@@ -60,14 +55,28 @@ def _order_inside_groups(scores: Tensor, index: Tensor) -> Tensor:
     return by_score.gather(-1, by_group)
 
 
-def _middle_of_runs(begins: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
-    """Middle place of the run that each place of sorted scores belongs to, from where runs begin."""
-    shape = [1] * begins.ndim
-    shape[dim] = begins.shape[dim]
-    places = torch.arange(begins.shape[dim], device=begins.device).view(shape)
-    first = torch.where(begins, places, -1).cummax(dim).values
-    ends = begins.roll(-1, dim)
-    ends.select(dim, -1).fill_(True)
+def _middle_of_rows(parted: Tensor, dtype: torch.dtype) -> Tensor:
+    """(G, K, Q) middle place of the run that each place of sorted scores belongs to.
+
+    Args:
+        parted: (G - 1, K, Q) bool: a place does not belong to the run of the next one.
+        dtype: of the result.
+    """
+    first = torch.zeros(len(parted) + 1, *parted.shape[1:], dtype=dtype)
+    last = torch.full_like(first, len(parted))
+    places = torch.arange(len(first), dtype=dtype)
+    for place in range(len(parted)):
+        torch.where(parted[place], places[place + 1], first[place], out=first[place + 1])
+    for place in reversed(range(len(parted))):
+        torch.where(parted[place], places[place], last[place + 1], out=last[place])
+    return first.add_(last).div_(2)
+
+
+def _middle_of_runs(parted: Tensor, dtype: torch.dtype) -> Tensor:
+    """(K, N) the same for places in a row, from (K, N - 1); not place by place, since there may be many."""
+    places = torch.arange(parted.shape[-1] + 1, device=parted.device)
+    edge = parted.new_ones(*parted.shape[:-1], 1)
+    first = torch.where(torch.cat([edge, parted], -1), places, -1).cummax(-1).values
     # From the end: the largest of the negated places is the nearest end.
-    last = torch.where(ends, -places, -begins.shape[dim]).flip(dim).cummax(dim).values.flip(dim).neg_()
+    last = torch.where(torch.cat([parted, edge], -1), -places, -len(places)).flip(-1).cummax(-1).values.flip(-1).neg_()
     return (first + last).to(dtype) / 2

@@ -16,7 +16,7 @@ def prior_shares(sizes: Tensor) -> Tensor:
 
 
 def soft_minimum(values: Tensor, prior: Tensor, kappa: float) -> tuple[Tensor, Tensor]:
-    """Soft minimum `-1/kappa log sum_k p_k exp(-kappa x_k)`, and the share of each reward in that sum.
+    """Soft minimum `-1/kappa log sum_k p_k exp(-kappa x_k)`, and the terms of that sum up to a common factor.
 
     kappa = 0 is the mean, a large kappa the minimum.
 
@@ -26,7 +26,7 @@ def soft_minimum(values: Tensor, prior: Tensor, kappa: float) -> tuple[Tensor, T
         kappa: at least 0.
 
     Returns:
-        Lanes without rewards, 0 where no reward takes part; and lanes, `p_k exp(-kappa x_k)` over their sum.
+        Lanes without rewards, 0 where no reward takes part; and lanes, `p_k exp(-kappa (x_k - min x))`.
 
     Example:
         >>> values = torch.tensor([[1.5], [0.0]], dtype=torch.float64)
@@ -47,5 +47,4 @@ def soft_minimum(values: Tensor, prior: Tensor, kappa: float) -> tuple[Tensor, T
     excess, total = excess.sum(REWARD_DIM), terms.sum(REWARD_DIM)
     # log1p is exact where the exponents are small, log where the sum is.
     logarithm = torch.where(excess > -0.5, excess.log1p(), total.log())
-    shares = terms / total.masked_fill(total == 0, 1).unsqueeze(REWARD_DIM)
-    return least.squeeze(REWARD_DIM) - logarithm / kappa, shares
+    return least.squeeze(REWARD_DIM) - logarithm / kappa, terms

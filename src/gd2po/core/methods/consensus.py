@@ -8,12 +8,13 @@ from typing import Annotated, Any, Literal
 from torch import Tensor
 
 from gd2po.core.batch import Families, RewardBatch, Weights, Whitening
-from gd2po.core.conflicts import agreement_snr, paired_conflict_mask
+from gd2po.core.conflicts import agreement_snr
 from gd2po.core.families import (
     Combination,
     Standardisation,
     combined,
     correlated_pairs,
+    family_conflict_mask,
     family_members,
     family_pairs,
     has_partners,
@@ -124,9 +125,8 @@ def consensus_advantages(
     )
     zscores = batch.standardised()
     families = batch.families or _correlated_families(batch, zscores, min_correlation)
-    pairs = family_pairs(families)
-    standardised = partly_ranked(batch, zscores, pairs, standardisation)
-    conflicts = paired_conflict_mask(batch.weigh(standardised), pairs, REWARD_DIM)
+    standardised = partly_ranked(batch, zscores, family_pairs(families), standardisation)
+    conflicts = family_conflict_mask(batch.weigh(standardised), families)
     keep = batch.present & ~conflicts if drop_conflicts else batch.present
     components = _components(batch, standardised, families, combination, kappa)
     return batch.filtered_result(

@@ -13,6 +13,7 @@ from gd2po.core.families import (
     Standardisation,
     correlated_pairs,
     family_agreement_snr,
+    family_conflict_mask,
     family_pairs,
     has_partners,
     partly_ranked,
@@ -137,14 +138,15 @@ def gd2po_advantages(
         pairs = family_pairs(families or [0] * batch.num_rewards)
     reward_advantages = partly_ranked(batch, zscores, pairs, standardisation, scale_rewards)
     weighted = batch.weigh(reward_advantages)
-    if conflict_pairs == "all":
-        conflicts = conflict_mask(weighted, REWARD_DIM)
-    else:
-        conflicts = paired_conflict_mask(weighted, pairs, REWARD_DIM)
-    if families is None:
-        snr = agreement_snr(weighted, snr_eps, REWARD_DIM)
-    else:
+    if families is not None:
+        conflicts = family_conflict_mask(weighted, families)
         snr = family_agreement_snr(weighted, families, snr_eps)
+    else:
+        all_pairs = conflict_pairs == "all"
+        conflicts = (
+            conflict_mask(weighted, REWARD_DIM) if all_pairs else paired_conflict_mask(weighted, pairs, REWARD_DIM)
+        )
+        snr = agreement_snr(weighted, snr_eps, REWARD_DIM)
 
     threshold = {"none": 0.0, "hard": 1.0, "snr": snr_threshold}[filtering]
     if threshold == "auto":

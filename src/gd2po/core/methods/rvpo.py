@@ -75,8 +75,8 @@ def rvpo_advantages(
     check_options(rvpo_advantages, kappa=kappa, whitening=whitening)
     batch = RewardBatch.from_input(rewards, group_ids, reward_weights, whitening=whitening, token_counts=token_counts)
     reward_advantages = batch.standardised()
-    minimum, shares = soft_minimum(batch.sign(reward_advantages), prior_shares(batch.weight_sizes), kappa)
-    return batch.result(minimum, reward_advantages=reward_advantages, multipliers=batch.rows(shares))
+    minimum, terms = soft_minimum(batch.sign(reward_advantages), prior_shares(batch.weight_sizes), kappa)
+    return batch.result(minimum, reward_advantages=reward_advantages, multipliers=batch.rows(prior_shares(terms)))
 
 
 def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:
