@@ -118,6 +118,7 @@ COMMAND_LINES = {
     "training/summary.py": "commands to paste",
     "training/train.py": "commands to paste",
     "training/warm_start.py": "commands to paste",
+    "report/commands.py": "commands to paste",
     "integrations/doctor.py": "commands to paste, of pip",
     "integrations/slime.py": "slime's own flags",
 }

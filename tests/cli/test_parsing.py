@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
+from gd2po.cli.evaluate.parsing import parse_levels, parse_reward_models
 from gd2po.cli.parsing import (
     parse_families,
-    parse_levels,
     parse_names,
-    parse_reward_models,
     parse_step_range,
     parse_weights,
 )

@@ -44,7 +44,7 @@ def diagnose(
     """
     with needing("diagnose", "report"):
         from gd2po.diagnosis import ColumnChoices, RewardLog, print_diagnosis, report_log, to_json
-        from gd2po.report.wording import replay_command
+        from gd2po.report.commands import replay_command
 
     names = None if rewards is None else parse_names(rewards)
     weights = None if reward_weights is None else parse_weights(reward_weights)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -124,13 +123,3 @@ def sureness(share: float | None) -> str:
         if share >= least:
             return word
     return "uncertain"
-
-
-def replay_command(log: str) -> str:
-    """The command that replays a log, for people to paste.
-
-    Example:
-        >>> replay_command("my runs/one")
-        "gd2po replay 'my runs/one' --gold COLUMN"
-    """
-    return f"gd2po replay {shlex.quote(log)} --gold COLUMN"

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from gd2po.cli.evaluate import options
+from gd2po.cli.evaluate.parsing import parse_levels
 from gd2po.cli.options import needing, resumable
-from gd2po.cli.parsing import parse_levels
 
 
 @options.with_policy("api-bank")

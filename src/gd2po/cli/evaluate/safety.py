@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from gd2po.cli.evaluate import options
+from gd2po.cli.evaluate.parsing import parse_reward_models
 from gd2po.cli.options import needing, resumable
-from gd2po.cli.parsing import parse_reward_models
 from gd2po.evaluation.run.policy import SAFETY_PROMPT_TOKENS
 
 

@@ -16,8 +16,9 @@ from gd2po.diagnosis.views.methods import (
     weight_in_words,
 )
 from gd2po.errors import MissingDependencyError
+from gd2po.report.commands import replay_command
 from gd2po.report.page import render_page, script_json
-from gd2po.report.wording import number, percent, replay_command, sureness, with_interval
+from gd2po.report.wording import number, percent, sureness, with_interval
 from gd2po.runs.files import write_text
 
 MOST_PAIRS = 28
