@@ -10,6 +10,7 @@ import torch
 from host_metrics import metric_names, needed_options
 
 from gd2po.core import METHODS, Setting, gdpo_advantages
+from gd2po.core.agreement import Agreement
 from gd2po.diagnosis import RewardLog
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import ConfigError
@@ -125,6 +126,22 @@ def test_families_reach_the_method_and_what_is_wrong_with_them_is_said_once() ->
     (said,) = alone.advice(metrics, REWARDS, GROUP_IDS, TOKENS)
     assert "every reward is a family of its own" in said
     assert alone.advice(metrics, REWARDS, GROUP_IDS, TOKENS) == []
+
+
+def test_families_that_are_looked_for_are_found_by_the_training_batches_so_far() -> None:
+    run, batches = session(method="consensus"), torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(0))
+    kept = None
+    for rewards in batches:
+        run.advantages(-rewards, GROUP_IDS, TOKENS, training=False)  # teaches nothing
+        kept = Agreement.of(rewards, GROUP_IDS).after(kept)
+        found = run.advantages(rewards, GROUP_IDS, TOKENS)
+        expected = run.setting.advantages(rewards, GROUP_IDS, correlations=kept.correlation)
+        assert torch.equal(found.advantages, expected.advantages)
+        assert run.agreement is not None
+        assert torch.equal(run.agreement.products, kept.products)
+    declared = Session(run.setting, NAMES, reward_families=["x", "x", "y"])
+    declared.advantages(batches[0], GROUP_IDS, TOKENS)
+    assert declared.agreement is None
 
 
 def test_a_session_without_a_folder_logs_nothing_and_with_one_what_a_diagnosis_reads(tmp_path: Path) -> None:

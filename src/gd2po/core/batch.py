@@ -43,6 +43,8 @@ class RewardBatch:
     whitening: Whitening
     families: tuple[Hashable, ...] | None = None
     """K labels, equal for rewards of one family; None where none are declared."""
+    correlations: Tensor | None = None
+    """(K, K) of the rewards over batches; None: nobody has kept them."""
 
     @staticmethod
     def from_input(
@@ -51,6 +53,7 @@ class RewardBatch:
         reward_weights: Weights = None,
         *,
         reward_families: Families = None,
+        correlations: Tensor | None = None,
         whitening: Whitening = "none",
         token_counts: Tensor | None = None,
     ) -> RewardBatch:
@@ -61,6 +64,7 @@ class RewardBatch:
             group_ids: (N,) integers.
             reward_weights: (K,) None means all 1.
             reward_families: (K,) labels, equal for rewards of one family.
+            correlations: (K, K) of the rewards over batches, as of `Agreement`.
             whitening: of the method's advantages, by `result`.
             token_counts: (N,) needed for whitening="tokens".
 
@@ -90,6 +94,7 @@ class RewardBatch:
             token_counts=None if counts is None else groups.to_lanes(counts),
             whitening=whitening,
             families=families,
+            correlations=checks.check_correlations(correlations, rewards),
         )
 
     @property

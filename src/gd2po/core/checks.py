@@ -12,6 +12,9 @@ from torch import Tensor
 from gd2po.core.groups import compute_dtype
 from gd2po.errors import InvalidInputError, InvalidTypeError
 
+ROUNDING_OF_1 = 1e-6
+"""By which a quotient that is at most 1 may be above it."""
+
 FLOAT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -89,6 +92,20 @@ def check_reward_families(
                 f"got {label!r} for reward {reward}."
             )
     return labels
+
+
+def check_correlations(correlations: Tensor | None, rewards: Tensor) -> Tensor | None:
+    """The correlations as a (K, K) matrix on the device of the rewards; None where there are none."""
+    if correlations is None:
+        return None
+    matrix = _as_tensor(correlations, "correlations", torch.float64).detach()
+    shape = (rewards.shape[1], rewards.shape[1])
+    if matrix.shape != shape or not bool(((matrix.abs() <= 1 + ROUNDING_OF_1) | matrix.isnan()).all()):
+        raise InvalidInputError(
+            f"`correlations` needs one number in [-1, 1], or NaN, for each pair of rewards: expected shape {shape}, "
+            f"got {matrix.tolist()}. `Agreement` computes them."
+        )
+    return _move(matrix, rewards.device, compute_dtype(rewards.device))
 
 
 def check_token_counts(token_counts: Tensor | None, whitening: str, rewards: Tensor) -> Tensor | None:

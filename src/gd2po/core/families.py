@@ -130,16 +130,19 @@ def has_partners(families: Sequence[Hashable]) -> bool:
     return len(set(families)) < len(families)
 
 
-def correlated_pairs(weighted: Tensor, applies: Tensor | None, min_correlation: float) -> Tensor:
+def correlated_pairs(batch: RewardBatch, zscores: Tensor, min_correlation: float) -> Tensor:
     """(K, K) bool: the in-group correlation of two rewards is above the minimum, by more than rounding.
 
     Args:
-        weighted: lanes of weighted reward advantages y.
-        applies: lanes; None if every reward applies to every rollout.
+        batch: whose `correlations` are taken, or without them those of its z-scores.
+        zscores: its `standardised`.
         min_correlation: in [-1, 1].
     """
+    found = batch.correlations
+    if found is None:
+        found = correlation(batch.weigh(zscores), batch.applies, REWARD_DIM)
     # NaN, for a reward without signal, is not above anything.
-    pairs = correlation(weighted, applies, REWARD_DIM) > min_correlation + CORRELATION_TOLERANCE
+    pairs = found > min_correlation + CORRELATION_TOLERANCE
     return pairs & ~torch.eye(len(pairs), dtype=torch.bool, device=pairs.device)
 
 

@@ -113,6 +113,11 @@ class Setting:
         """Whether `reward_families` make a difference."""
         return self.method.uses_families(self.resolved)
 
+    def finds_families(self, reward_families: Families) -> bool:
+        """Whether it looks for families by correlation where these are declared, or None."""
+        declared = self.uses_families and reward_families is not None
+        return not declared and self.method.finds_families(self.resolved)
+
     def advantages(
         self,
         rewards: Tensor,
@@ -120,6 +125,7 @@ class Setting:
         *,
         reward_weights: Weights = None,
         reward_families: Families = None,
+        correlations: Tensor | None = None,
         token_counts: Tensor | None = None,
     ) -> AdvantageResult:
         """The advantages of N rollouts.
@@ -129,11 +135,14 @@ class Setting:
             group_ids: (N,)
             reward_weights: (K,) None means all 1.
             reward_families: (K,) labels, for settings that use them; others are not told.
+            correlations: (K, K) over batches, for settings that find families by them; others are not told.
             token_counts: (N,)
         """
-        families = {"reward_families": reward_families} if self.uses_families else {}
+        known: dict[str, Any] = {"reward_families": reward_families} if self.uses_families else {}
+        if self.finds_families(reward_families):
+            known["correlations"] = correlations
         return self.method.function(
-            rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts, **families, **self.options
+            rewards, group_ids, reward_weights=reward_weights, token_counts=token_counts, **known, **self.options
         )
 
     def warnings(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from gd2po.core import AdvantageResult, Setting, diagnose_batch
+from gd2po.core.agreement import Agreement
 from gd2po.core.metrics import PREFIX, batch_metrics
 from gd2po.diagnosis.verdict.advice import Advisor
 from gd2po.diagnosis.verdict.limits import WINDOW
@@ -47,6 +48,8 @@ class Session:
     reward_families: Sequence[str] | None = None
     weights_now: list[float] | None = field(init=False, default=None)
     """(K,) the weights of the current step."""
+    agreement: Agreement | None = field(init=False, default=None)
+    """Of the rewards over the batches so far, where the setting finds families by it: the state to save and resume."""
     _advisor: Advisor = field(init=False, repr=False)
     _log: RolloutLog | None = field(init=False, repr=False, default=None)
     _batches: int = field(init=False, repr=False, default=0)
@@ -102,13 +105,27 @@ class Session:
             )
         return self.weights_now
 
-    def advantages(self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> AdvantageResult:
-        """The advantages of N rollouts: rewards (N, K), groups (N,), completion tokens (N,)."""
+    def advantages(
+        self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor, *, training: bool = True
+    ) -> AdvantageResult:
+        """The advantages of N rollouts.
+
+        Args:
+            rewards: (N, K)
+            group_ids: (N,)
+            token_counts: (N,) completion tokens.
+            training: the batch is for an update, so that families found by correlation are found by it too.
+        """
+        rewards = self.conditioned(rewards)
+        if training and self.setting.finds_families(self.reward_families):
+            now = Agreement.of(rewards, group_ids, reward_weights=self._weights)
+            self.agreement = now.after(self.agreement)
         return self.setting.advantages(
-            self.conditioned(rewards),
+            rewards,
             group_ids,
             reward_weights=self._weights,
             reward_families=self.reward_families,
+            correlations=None if self.agreement is None else self.agreement.correlation,
             token_counts=token_counts,
         )
 

@@ -15,7 +15,7 @@ from gd2po.core import checks
 from gd2po.core.batch import RewardBatch
 from gd2po.core.result import AdvantageResult
 
-DATA = ("rewards", "group_ids", "reward_weights", "reward_families", "token_counts")
+DATA = ("rewards", "group_ids", "reward_weights", "reward_families", "correlations", "token_counts")
 """Parameters of a method's function that come with every batch; all others are its options."""
 
 
@@ -105,6 +105,8 @@ class Method:
 
     uses_families: Callable[[Mapping[str, Any]], bool] = _never
     """Of the options with their values: whether the function is to be given `reward_families` where they are known."""
+    finds_families: Callable[[Mapping[str, Any]], bool] = _never
+    """Of the options with their values: whether it looks for families by correlation, where none are given to it."""
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ def consensus_advantages(
     drop_conflicts: bool = True,
     reward_weights: Weights = None,
     reward_families: Families = None,
+    correlations: Tensor | None = None,
     whitening: Whitening = "rollouts",
     token_counts: Tensor | None = None,
 ) -> AdvantageResult:
@@ -72,6 +73,8 @@ def consensus_advantages(
         reward_weights: (K,) None means all 1. A weight of 0 takes the reward out; a negative one is the positive one on
             the negated reward.
         reward_families: (K,) labels, equal for rewards that measure the same thing.
+        correlations: (K, K) to find families by: those of `gd2po.core.agreement`, kept over batches. None: those of the
+            z-scores of this batch.
         whitening: "rollouts" counts every kept rollout once, "tokens" as often as it has completion tokens, "none"
             skips.
         token_counts: (N,) completion tokens of each rollout; needed for whitening="tokens".
@@ -120,6 +123,7 @@ def consensus_advantages(
         group_ids,
         reward_weights,
         reward_families=reward_families,
+        correlations=correlations,
         whitening=whitening,
         token_counts=token_counts,
     )
@@ -143,7 +147,7 @@ def consensus_advantages(
 
 
 def _correlated_families(batch: RewardBatch, zscores: Tensor, min_correlation: float) -> list[int]:
-    return joined_families(correlated_pairs(batch.weigh(zscores), batch.applies, min_correlation))
+    return joined_families(correlated_pairs(batch, zscores, min_correlation))
 
 
 def _components(
@@ -189,6 +193,10 @@ def _uses_families(options: Mapping[str, Any]) -> bool:
     return bool(options["partners"] == "auto")
 
 
+def _finds_families(options: Mapping[str, Any]) -> bool:
+    return True
+
+
 CONSENSUS = Method(
     name="consensus",
     title="the rewards of a family as one cautious voice, without the rollouts on which they conflict; families summed",
@@ -197,5 +205,6 @@ CONSENSUS = Method(
     warn=_warnings,
     inside_groups=_inside_groups,
     uses_families=_uses_families,
+    finds_families=_finds_families,
     variants={"correlated": {"partners": "correlated"}},
 )

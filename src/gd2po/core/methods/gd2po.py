@@ -43,6 +43,7 @@ def gd2po_advantages(
     query_reweighting: bool = True,
     reward_weights: Weights = None,
     reward_families: Families = None,
+    correlations: Tensor | None = None,
     scale_rewards: bool = True,
     whitening: Whitening = "rollouts",
     token_counts: Tensor | None = None,
@@ -73,6 +74,8 @@ def gd2po_advantages(
         reward_weights: (K,) None means all 1. A weight of 0 takes the reward out, its vote on conflicts included.
         reward_families: (K,) labels for conflict_pairs="families", equal for rewards that measure the same thing. None:
             each reward is a family of its own, and nothing conflicts.
+        correlations: (K, K) for conflict_pairs="correlated": those of `gd2po.core.agreement`, kept over batches. None:
+            those of the z-scores of this batch.
         scale_rewards: divide by the standard deviation of the group.
         whitening: "rollouts" counts every kept rollout once, "tokens" as often as it has completion tokens, "none"
             skips.
@@ -127,13 +130,14 @@ def gd2po_advantages(
         group_ids,
         reward_weights,
         reward_families=reward_families,
+        correlations=correlations,
         whitening=whitening,
         token_counts=token_counts,
     )
     zscores = batch.standardised(scale_rewards)
     families = (batch.families or range(batch.num_rewards)) if conflict_pairs == "families" else None
     if conflict_pairs == "correlated":
-        pairs = correlated_pairs(batch.weigh(zscores), batch.applies, min_correlation)
+        pairs = correlated_pairs(batch, zscores, min_correlation)
     else:
         pairs = family_pairs(families or [0] * batch.num_rewards)
     reward_advantages = partly_ranked(batch, zscores, pairs, standardisation, scale_rewards)
@@ -195,6 +199,10 @@ def _uses_families(options: Mapping[str, Any]) -> bool:
     return bool(options["conflict_pairs"] == "families")
 
 
+def _finds_families(options: Mapping[str, Any]) -> bool:
+    return bool(options["conflict_pairs"] == "correlated")
+
+
 GD2PO = Method(
     name="gd2po",
     title="gdpo without the rollouts whose rewards conflict, each prompt scaled by the share that was kept",
@@ -203,6 +211,7 @@ GD2PO = Method(
     warn=_warnings,
     inside_groups=_inside_groups,
     uses_families=_uses_families,
+    finds_families=_finds_families,
     variants={
         "hard": {"filtering": "hard"},
         "snr": {"filtering": "snr", "snr_threshold": ...},

@@ -8,20 +8,25 @@ private, so the versions of TRL are pinned and contract tests hold what is relie
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gd2po.core import AdvantageResult
+from gd2po.core.agreement import Agreement
 from gd2po.core.families import family_labels
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
 from gd2po.rewards.guard import guarded
+from gd2po.runs.files import write_text
 
 try:
     from accelerate.logging import get_logger
+    from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
     from trl import GRPOTrainer
 
     from gd2po.integrations.session import Session
@@ -31,6 +36,9 @@ except ImportError as error:
     raise MissingDependencyError(f"GD2POTrainer needs TRL: pip install 'gd2po[trl]' ({error}).") from error
 
 logger = get_logger(__name__)
+
+AGREEMENT = "gd2po_agreement.json"
+"""In a checkpoint: the agreement of the rewards so far, where the method finds families by it."""
 
 
 class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -115,7 +123,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         num_generations = self.num_generations if self.model.training else self.num_generations_eval
         group_ids = torch.arange(len(rewards), device=rewards.device) // num_generations
         token_counts = self.accelerator.gather(_loss_mask(output).sum(1))
-        result = self._session.advantages(rewards, group_ids, token_counts)
+        result = self._session.advantages(rewards, group_ids, token_counts, training=self.model.training)
         first = self.accelerator.process_index * len(inputs)
         output["advantages"] = result.advantages[first : first + len(inputs)]
         self._record(rewards, group_ids, result, token_counts)
@@ -125,6 +133,19 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         """The weights of the step that this batch is for, in evaluation of the last one; TRL logs with them too."""
         step = self.state.global_step + 1 if self.model.training else max(self.state.global_step, 1)
         self.reward_weights = torch.tensor(self._session.start_step(step), dtype=torch.float32)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if self._session.agreement is not None and self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+            write_text(folder / AGREEMENT, json.dumps(self._session.agreement.plain()))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        path = None if checkpoint is None else Path(checkpoint, AGREEMENT)
+        if path is not None and path.is_file():
+            values = json.loads(path.read_text(encoding="utf-8"))
+            self._session.agreement = Agreement.from_plain(values, len(self.reward_func_names))
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         factor: float | Tensor = 1.0
