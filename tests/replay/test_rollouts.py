@@ -47,6 +47,16 @@ def test_one_rollout_per_prompt_is_refused(tmp_path: Path) -> None:
         read_rollouts(open_log(write(tmp_path / "log.csv", columns)))
 
 
+def test_groups_that_would_fill_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {"step": [0] * 8, "group": [0, 0, 1, 1, 1, 1, 1, 1], "a": range(8), "b": range(8)}
+    log = open_log(write(tmp_path / "log.csv", columns))
+    monkeypatch.setattr("gd2po.replay.rollouts.MOST_PLACES", 12)
+    assert len(read_rollouts(log).exists) == 2
+    monkeypatch.setattr("gd2po.replay.rollouts.MOST_PLACES", 11)
+    with pytest.raises(DataFormatError, match="holds 2 groups, the largest of 6 rollouts, which is too much"):
+        read_rollouts(log)
+
+
 def test_the_gold_comes_last_and_is_not_among_what_is_learned(tmp_path: Path) -> None:
     path = write(tmp_path / "log.csv", fooled(4))
     log, was_reward = with_gold(open_log(path), "quality")

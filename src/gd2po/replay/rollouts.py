@@ -16,6 +16,10 @@ from gd2po.logs.names import reward_name
 from gd2po.logs.reward_log import RewardLog
 
 
+MOST_PLACES = 2**25
+"""Groups times the rollouts of the largest one: tables are padded, and learning holds a dozen of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Rollouts:
     """P groups of up to C rollouts with K rewards."""
@@ -81,6 +85,7 @@ def read_rollouts(log: RewardLog, progress: Callable[[int], None] | None = None)
             f"{log.files.source} holds no prompt with two rollouts or more: there is nothing to choose between. Name "
             "the column that is equal for the rollouts of one prompt with `group`, or their number with `group_size`."
         )
+    _check_table(log, sizes[several])
     rewards = np.concatenate([chunk.rows.rewards for chunk in chunks])
     starts = np.cumsum(sizes) - sizes
     places = np.concatenate([chunk.rows.places for chunk in chunks])[starts[several]]
@@ -92,6 +97,17 @@ def read_rollouts(log: RewardLog, progress: Callable[[int], None] | None = None)
         prompts=_prompts(log, places, keys),
         lone=int((sizes == 1).sum()),
     )
+
+
+def _check_table(log: RewardLog, sizes: NDArray[np.int64]) -> None:
+    """Raise where the padding of small groups to the largest one would fill the memory."""
+    largest = int(sizes.max())
+    if len(sizes) * largest > MOST_PLACES:
+        raise DataFormatError(
+            f"{log.files.source} holds {len(sizes):,} groups, the largest of {largest:,} rollouts, which is too much "
+            f"for a replay: groups times the largest may be {MOST_PLACES:,}. Name the column of the groups with "
+            "`group` if that is not what they are, or fewer steps with `step_range`."
+        )
 
 
 def _groups_of(chunk: Chunk) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
