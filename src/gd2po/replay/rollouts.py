@@ -15,7 +15,6 @@ from gd2po.logs.grouping import Chunk, StepReturnsError
 from gd2po.logs.names import reward_name
 from gd2po.logs.reward_log import RewardLog
 
-
 MOST_PLACES = 2**25
 """Groups times the rollouts of the largest one: tables are padded, and learning holds a dozen of them."""
 
