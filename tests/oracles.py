@@ -37,6 +37,7 @@ class OracleResult:
     keep_ratio: list[float]
     snr: list[float]
     snr_threshold: float
+    loss_weight: list[float]
     correlation: dict[tuple[int, int], float] = field(default_factory=dict)
     """Of z-scores."""
 
@@ -233,6 +234,7 @@ def gd2po(
     reward_families: Sequence[Any] | None = None,
     standardisation: str = "zscore",
     query_reweighting: bool = True,
+    query_weight_in: str = "advantage",
     reward_weights: Sequence[float] | None = None,
     scale_rewards: bool = True,
     whitening: str = "rollouts",
@@ -289,7 +291,7 @@ def gd2po(
 
     combined = []
     for row, is_kept, ratio in zip(weighted, keep, keep_ratio, strict=True):
-        factor = ratio if query_reweighting else 1.0
+        factor = ratio if query_reweighting and query_weight_in == "advantage" else 1.0
         combined.append(factor * math.fsum(row) if is_kept else 0.0)
     return OracleResult(
         correlation=correlation,
@@ -302,6 +304,7 @@ def gd2po(
         keep_ratio=keep_ratio,
         snr=snr,
         snr_threshold=threshold,
+        loss_weight=keep_ratio if query_reweighting and query_weight_in == "loss" else [1.0] * len(rewards),
     )
 
 
@@ -319,9 +322,9 @@ def pair_conflict_rates(result: OracleResult) -> dict[tuple[int, int], float]:
 
 
 def alignment(result: OracleResult) -> list[float]:
-    """Mean of the reward's advantage times the advantage, over the rollouts to which some reward applies."""
+    """Mean of the reward's advantage times the weighted advantage, over the rollouts to which some reward applies."""
     return [
-        math.fsum(z * advantage for z, advantage in zip(column, result.advantages, strict=True))
+        math.fsum(z * a * w for z, a, w in zip(column, result.advantages, result.loss_weight, strict=True))
         / max(1, sum(result.present))
         for column in zip(*result.reward_advantages, strict=True)
     ]

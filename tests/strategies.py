@@ -123,6 +123,7 @@ def options(draw: st.DrawFn) -> dict[str, Any]:
         "min_correlation": draw(st.just(0.0) | SHARES | SHARES.map(lambda share: -share)),
         "standardisation": draw(st.sampled_from(["zscore", "zscore", "rank", "rank_partners"])),
         "query_reweighting": draw(st.booleans()),
+        "query_weight_in": draw(st.sampled_from(["advantage", "loss"])),
         "scale_rewards": draw(st.booleans()),
         "whitening": draw(st.sampled_from(["rollouts", "tokens", "none"])),
     }

@@ -291,6 +291,7 @@ class RewardBatch:
         factor: Tensor | None = None,
         multipliers: Tensor | None = None,
         advantages: Tensor | None = None,
+        loss_weight: Tensor | None = None,
     ) -> AdvantageResult:
         """The result of a method that may drop rollouts; all arguments are lanes, `components` with rewards.
 
@@ -306,11 +307,12 @@ class RewardBatch:
             factor: without rewards: what the components of a rollout are multiplied by.
             multipliers: as in `result`.
             advantages: as in `result`.
+            loss_weight: without rewards: what the loss of a rollout is to be multiplied by; None: by 1.
         """
         if advantages is None:
             advantages = unwhitened if self.whitening == "none" else whiten(unwhitened, keep, self.token_counts)
         dtype = self.rewards.dtype
-        parts = Parts(self.groups, dtype, self.present, unwhitened, components, factor)
+        parts = Parts(self.groups, dtype, self.present, unwhitened, components, factor, loss_weight)
         return AdvantageResult(
             advantages=parts.rows(advantages),
             reward_advantages=parts.rows(reward_advantages),

@@ -27,6 +27,8 @@ class Parts:
     """What each reward adds to the advantages, before `factor`."""
     factor: Tensor | None
     """What the components of each rollout are multiplied by; None: by 1."""
+    loss_weight: Tensor | None = None
+    """What the loss of each rollout is to be multiplied by; None: by 1."""
 
     def rows(self, lanes: Tensor) -> Tensor:
         """Lanes as rows of rollouts, in memory of their own: callers may write into results."""
@@ -40,7 +42,7 @@ class AdvantageResult:
     """Advantages and how they came about. N rollouts, K rewards; floats in the dtype of the rewards."""
 
     advantages: Tensor
-    """(N,) what the policy is updated with. Exactly 0 where a rollout is dropped."""
+    """(N,) what the policy is updated with, `loss_weight` aside. Exactly 0 where a rollout is dropped."""
     reward_advantages: Tensor
     """(N, K) each reward standardised inside its group, before weighing; 0 where it does not apply."""
     conflict_mask: Tensor
@@ -76,6 +78,21 @@ class AdvantageResult:
         if parts.components is None:
             return None
         return parts.rows(parts.components if parts.factor is None else parts.components * parts.factor.unsqueeze(-2))
+
+    @cached_property
+    def loss_weight(self) -> Tensor:
+        """(N,) what the loss of the rollout is to be multiplied by, outside its clipping: the query weight, else 1."""
+        parts = self._made_from()
+        return torch.ones_like(self.advantages) if parts.loss_weight is None else parts.rows(parts.loss_weight)
+
+    @cached_property
+    def loss_advantages(self) -> Tensor:
+        """(N,) `advantages * loss_weight`, for losses that are proportional to a positive factor of the advantage.
+
+        Clipped policy losses are: `min(ratio w A, clip(ratio) w A) = w min(ratio A, clip(ratio) A)` for w >= 0.
+        """
+        parts = self._made_from()
+        return self.advantages.clone() if parts.loss_weight is None else self.advantages * self.loss_weight
 
     @cached_property
     def signal_mask(self) -> Tensor:

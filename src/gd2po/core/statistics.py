@@ -115,7 +115,7 @@ TERMS: Mapping[str, Callable[[Signals], Tensor]] = MappingProxyType({
     "penalty": lambda s: s.weighted.clamp(max=0).neg(),
     "kept_magnitude": lambda s: s.weighted.abs() * s.result.keep_mask[:, None],
     "kept_penalty": lambda s: s.weighted.clamp(max=0).neg() * s.result.keep_mask[:, None],
-    "aligned": lambda s: s.reward_advantages * _column(s.result.advantages, s.weighted),
+    "aligned": lambda s: s.reward_advantages * _column(s.result.loss_advantages, s.weighted),
     "pair_conflicts": lambda s: s.opposite.to(s.weighted.dtype),
     "pair_products": lambda s: s.weighted[:, s.pairs[0]] * s.weighted[:, s.pairs[1]],
     "pair_power_first": lambda s: _pair_power(s, *s.pairs),

@@ -39,7 +39,8 @@ LONGEST_TEXT = 4000
 SNR_BINS = 20
 
 _EXPLORED = (
-    "filtering", "snr_threshold", "snr_eps", "min_retained", "query_reweighting", "scale_rewards", "whitening",
+    "filtering", "snr_threshold", "snr_eps", "min_retained", "query_reweighting", "query_weight_in",
+    "scale_rewards", "whitening",
 )  # fmt: skip
 """Options of GD²PO with any of which the explorer shows what its filter drops."""
 

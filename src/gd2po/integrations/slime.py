@@ -52,7 +52,7 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
     Source: slime, "Reward Post-Processing" in its customization guide.
     """
     batch = _batch(args, samples)
-    advantages = batch.result.advantages[batch.rollout_of_sample]
+    advantages = batch.result.loss_advantages[batch.rollout_of_sample]
     raw = _raw_rewards(args, samples, batch)
     batch.session.start_step(None)  # `log_rollout` says which one comes next
     return raw, advantages.tolist()

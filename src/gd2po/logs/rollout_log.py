@@ -105,7 +105,7 @@ class RolloutLog:
         for name, scores in zip(reward_names, rewards.cpu().T, strict=True):
             columns[f"{REWARD_PREFIX}{name}"] = pa.array(scores.numpy(), from_pandas=True)  # NaN becomes null
         columns |= {
-            "advantage": result.advantages.cpu().numpy(),
+            "advantage": result.loss_advantages.cpu().numpy(),
             "kept": result.keep_mask.cpu().numpy(),
             "conflict": result.conflict_mask.cpu().numpy(),
             "snr": result.snr.cpu().numpy(),

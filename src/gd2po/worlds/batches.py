@@ -44,10 +44,10 @@ def advantages_of_batches(
     whitening = setting.resolved.get("whitening")
     advantages = partial(setting.advantages, reward_weights=reward_weights, reward_families=reward_families)
     if not setting.inside_groups_given(reward_families) or whitening not in ("none", "rollouts"):
-        return torch.stack([advantages(batch, group_ids).advantages for batch in rewards])
+        return torch.stack([advantages(batch, group_ids).loss_advantages for batch in rewards])
     apart = torch.arange(batches)[:, None] * (int(group_ids.max()) + 1) + group_ids
     result = advantages(rewards.flatten(0, 1), apart.flatten())
     if whitening == "none":
-        return result.advantages.view(batches, size)
+        return result.loss_advantages.view(batches, size)
     whitened: Tensor = torch.vmap(whiten)(result.unwhitened.view(batches, size), result.keep_mask.view(batches, size))
-    return whitened
+    return whitened * result.loss_weight.view(batches, size)

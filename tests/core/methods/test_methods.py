@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from strategies import DTYPES, Batch, batches, options, random_batch
 
 from gd2po import AdvantageResult, gd2po_advantages, gdpo_advantages, grpo_advantages
+from gd2po.core.whitening import whiten
 
 GOLDEN_CASES = json.loads((Path(__file__).parents[2] / "golden" / "advantages.json").read_text(encoding="utf-8"))
 CONFLICTING = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
@@ -115,6 +116,8 @@ def assert_matches_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:
     assert_matches(result.snr, expected.snr, dtype)
     assert_matches(result.keep_ratio, expected.keep_ratio, dtype)
     assert_matches(result.advantages, expected.advantages, dtype)
+    assert_matches(result.loss_weight, expected.loss_weight, dtype)
+    torch.testing.assert_close(result.loss_advantages, result.advantages * result.loss_weight)
 
 
 @settings(max_examples=300)
@@ -180,6 +183,26 @@ def test_a_group_with_conflicts_by_hand() -> None:
     assert result.snr.tolist() == [0, 0, 1, 1]
     assert result.keep_ratio.tolist() == [0.5, 0.5, 0.5, 0.5]
     assert result.advantages.tolist() == [0, 0, pytest.approx(0.5 * 2 * z), pytest.approx(-0.5 * 2 * z)]
+
+
+def test_a_query_weight_on_the_loss_is_the_keep_ratio_outside_of_whitening() -> None:
+    two_groups = torch.tensor([0] * 4 + [1] * 4)
+    agreeing = torch.tensor([[1.0, 1.0], [0.0, 0.0], [0.6, 0.7], [0.1, 0.2]])
+    rewards = torch.cat([CONFLICTING, agreeing]).double()
+    options = {"filtering": "hard", "whitening": "rollouts"}
+    on_loss = gd2po_advantages(rewards, two_groups, query_weight_in="loss", **options)
+    without = gd2po_advantages(rewards, two_groups, query_reweighting=False, **options)
+    in_advantage = gd2po_advantages(rewards, two_groups, **options)
+    assert torch.equal(on_loss.advantages, without.advantages)
+    assert torch.equal(on_loss.loss_weight, on_loss.keep_ratio)
+    assert on_loss.keep_ratio.tolist() == [0.5] * 4 + [1.0] * 4
+    assert torch.equal(without.loss_weight, torch.ones(8).double())
+    assert torch.equal(in_advantage.loss_weight, torch.ones(8).double())
+    expected = whiten(without.unwhitened * without.keep_ratio, without.keep_mask)
+    torch.testing.assert_close(in_advantage.advantages, expected)
+    assert not torch.allclose(in_advantage.advantages, on_loss.loss_advantages, atol=1e-3)
+    off = gd2po_advantages(rewards, two_groups, query_reweighting=False, query_weight_in="loss", **options)
+    assert torch.equal(off.loss_weight, torch.ones(8).double())
 
 
 def test_without_query_reweighting_the_keep_ratio_is_reported_and_not_applied() -> None:

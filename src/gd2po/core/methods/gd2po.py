@@ -27,6 +27,7 @@ from gd2po.errors import InvalidInputError
 
 Filtering = Literal["none", "hard", "snr"]
 ConflictPairs = Literal["all", "correlated", "families"]
+QueryWeightIn = Literal["advantage", "loss"]
 
 
 def gd2po_advantages(
@@ -41,6 +42,7 @@ def gd2po_advantages(
     min_correlation: Annotated[float, Range(-1, 1)] = 0.0,
     standardisation: Standardisation = "zscore",
     query_reweighting: bool = True,
+    query_weight_in: QueryWeightIn = "advantage",
     reward_weights: Weights = None,
     reward_families: Families = None,
     correlations: Tensor | None = None,
@@ -71,6 +73,8 @@ def gd2po_advantages(
         standardisation: "zscore"; "rank": of the mid-rank of each score inside its group, which bounds what one fooled
             reward can do; "rank_partners": ranks where the reward has others to conflict with, z-scores elsewhere.
         query_reweighting: scale each group by its `keep_ratio`.
+        query_weight_in: where the `keep_ratio` goes: into the "advantage" before it is whitened, or onto the "loss"
+            outside its clipping, as `loss_weight` of the result.
         reward_weights: (K,) None means all 1. A weight of 0 takes the reward out, its vote on conflicts included.
         reward_families: (K,) labels for conflict_pairs="families", equal for rewards that measure the same thing. None:
             each reward is a family of its own, and nothing conflicts.
@@ -117,6 +121,7 @@ def gd2po_advantages(
         min_correlation=min_correlation,
         standardisation=standardisation,
         query_reweighting=query_reweighting,
+        query_weight_in=query_weight_in,
         scale_rewards=scale_rewards,
         whitening=whitening,
     )
@@ -159,7 +164,8 @@ def gd2po_advantages(
     dropped = conflicts if threshold == 1 else conflicts & (snr < threshold)
     keep = batch.present & ~dropped
     keep_ratio = batch.keep_ratio(keep)
-    factor = keep * keep_ratio if query_reweighting else keep.to(keep_ratio.dtype)
+    in_advantage = query_reweighting and query_weight_in == "advantage"
+    factor = keep * keep_ratio if in_advantage else keep.to(keep_ratio.dtype)
     return batch.filtered_result(
         weighted.sum(REWARD_DIM) * factor,
         reward_advantages=reward_advantages,
@@ -170,6 +176,7 @@ def gd2po_advantages(
         snr_threshold=float(threshold),
         components=weighted,
         factor=factor,
+        loss_weight=keep_ratio if query_reweighting and query_weight_in == "loss" else None,
     )
 
 

@@ -95,12 +95,12 @@ class SettingSums:
         for name in _TERMS:
             term = TERMS[name](signals).sum(0)
             self._terms[name] = self._terms[name] + term if name in self._terms else term
-        self._effective += effective_sample_size(result.advantages.double())
+        self._effective += effective_sample_size(result.loss_advantages.double())
         self._thresholds.append(result.snr_threshold)
         components = self._components(step, result, weights)
         if components is not None:
             kept = result.keep_mask
-            shares = variance_shares(components[kept].double(), result.advantages[kept].double())
+            shares = variance_shares(components[kept].double(), result.loss_advantages[kept].double())
             if not shares.isnan().any():
                 rollouts = signals.present.sum()
                 self._shares += rollouts * shares

@@ -125,7 +125,8 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         token_counts = self.accelerator.gather(_loss_mask(output).sum(1))
         result = self._session.advantages(rewards, group_ids, token_counts, training=self.model.training)
         first = self.accelerator.process_index * len(inputs)
-        output["advantages"] = result.advantages[first : first + len(inputs)]
+        # TRL's policy losses are proportional to a positive factor of the advantage, so a weight of the loss is one.
+        output["advantages"] = result.loss_advantages[first : first + len(inputs)]
         self._record(rewards, group_ids, result, token_counts)
         return output
 
@@ -177,7 +178,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         table = self._logs["advantages"]  # TRL has just put its own advantages at the end
         for _ in range(min(len(rewards), len(table))):
             table.pop()
-        table.extend(result.advantages.tolist())
+        table.extend(result.loss_advantages.tolist())
 
         if mode == "train":
             for advice in self._session.advice(metrics, rewards, group_ids, token_counts):

@@ -122,7 +122,8 @@ def gd2po_estimator(
     token_counts = response_mask[rollouts.final_rows.to(response_mask.device)].sum(-1)
     result = handed.session.advantages(rollouts.rewards, group_ids, token_counts)
     handed.record(group_ids, result, token_counts)
-    per_row = torch.where(rollouts.rollout_of_row >= 0, result.advantages[rollouts.rollout_of_row], 0.0)
+    advantage = result.loss_advantages  # verl's policy losses are proportional to a positive factor of it
+    per_row = torch.where(rollouts.rollout_of_row >= 0, advantage[rollouts.rollout_of_row], 0.0)
     advantages = per_row.to(response_mask.device, token_level_rewards.dtype)[:, None] * response_mask
     return advantages, advantages
 
