@@ -25,7 +25,7 @@ def statistic(name: str, weighted: Tensor, **given: Any) -> Tensor:
     size, group_ids = len(weighted), given.pop("group_ids", torch.zeros(len(weighted)))
     same = group_ids[:, None] == group_ids
     every = torch.ones(size, dtype=torch.bool)
-    result = {"present_mask": every, "keep_mask": every, "advantages": torch.zeros(size)} | given
+    result = {"present_mask": every, "keep_mask": every, "loss_advantages": torch.zeros(size)} | given
     signals = Signals(
         weighted=weighted,
         reward_advantages=weighted,
@@ -59,7 +59,7 @@ def assert_diagnostics_match_the_oracle(batch: Batch, chosen: dict[str, Any]) ->
     # The diagnostics are of the result at hand, so the oracle starts from its decisions.
     weights = batch.weights or [1.0] * batch.rewards.shape[1]
     seen = oracles.OracleResult(
-        advantages=result.advantages.tolist(),
+        advantages=result.loss_advantages.tolist(),
         reward_advantages=result.reward_advantages.tolist(),
         weighted=oracles.weigh(result.reward_advantages.tolist(), weights),
         present=oracles.presence(batch.rows(), weights),
@@ -68,6 +68,7 @@ def assert_diagnostics_match_the_oracle(batch: Batch, chosen: dict[str, Any]) ->
         keep_ratio=result.keep_ratio.tolist(),
         snr=result.snr.tolist(),
         snr_threshold=result.snr_threshold,
+        loss_weight=[1.0] * len(batch.rewards),  # it is in the advantages
     )
     group_ids = batch.group_ids.tolist()
     assert_close(diagnostics.cancellation, oracles.cancellation(seen))
@@ -136,7 +137,7 @@ def test_the_negative_side_of_what_is_retained_stands_alone() -> None:
 
 def test_alignment_has_the_sign_of_what_the_update_does_to_the_reward() -> None:
     reward_advantages = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [0.0, -2.0]])
-    found = statistic("alignment", reward_advantages, advantages=torch.tensor([3.0, -3.0, 0.0]))
+    found = statistic("alignment", reward_advantages, loss_advantages=torch.tensor([3.0, -3.0, 0.0]))
     assert found.tolist() == [2.0, 0.0]
 
 

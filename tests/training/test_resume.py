@@ -13,6 +13,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from gd2po import CosineSchedule
+
 pytestmark = pytest.mark.slow
 
 STEPS = 8
@@ -36,6 +38,14 @@ def complete(*arguments: str | Path) -> None:
     assert process.wait(timeout=240) == 0
 
 
+MOVING = [
+    *("--reward_weights", "1.0", '{"schedule": "step", "values": {"1": 0.0, "4": 1.0}}'),
+    f'{{"schedule": "cosine", "start": 1.0, "end": 0.1, "steps": {STEPS}}}',
+    *("--reward_conditions", '[{"reward": "think_length", "on": "tool_call_correctness", "threshold": 3.0}]'),
+]
+"""Weights of the three rewards, two of which move, and a condition."""
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "undisturbed"
@@ -43,12 +53,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_killed_and_resumed_run_ends_bit_for_bit_the_same(undisturbed: Path, tmp_path: Path, seed: int) -> None:
+@pytest.fixture(scope="module")
+def undisturbed_with_moving_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "moving"
+    complete(*ARGUMENTS, *MOVING, "--output_dir", folder)
+    return folder
+
+
+def kill_and_resume(folder: Path, seed: int, *arguments: str) -> None:
+    """A run that is killed at some step, anywhere in it, and resumed from its last checkpoint."""
     chance = random.Random(seed)
     kill_step = chance.randrange(1, STEPS - 1)  # at the last step the run may end before the signal comes
-    folder = tmp_path / "killed"
-    process = start(*ARGUMENTS, "--output_dir", folder)
+    process = start(*ARGUMENTS, *arguments, "--output_dir", folder)
     try:
         deadline = time.monotonic() + 120
         while not (folder / "rollouts" / f"step_{kill_step + 1:06d}.parquet").exists():
@@ -61,10 +77,33 @@ def test_a_killed_and_resumed_run_ends_bit_for_bit_the_same(undisturbed: Path, t
         process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (folder / "model.safetensors").exists()
+    complete("--config", folder / "config.yaml", "--resume_from_checkpoint", folder / f"checkpoint-{kill_step}")
 
-    checkpoint = folder / f"checkpoint-{kill_step}"
-    complete("--config", folder / "config.yaml", "--resume_from_checkpoint", checkpoint)
+
+def assert_the_same(folder: Path, undisturbed: Path) -> pd.DataFrame:
+    """The rollouts of both, which are the same, as the weights of the policy are."""
     assert (folder / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
     rollouts = [pd.read_parquet(path / "rollouts") for path in (undisturbed, folder)]
     pd.testing.assert_frame_equal(*rollouts)
     assert rollouts[1]["step"].value_counts().eq(16).all()
+    return rollouts[1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_and_resumed_run_ends_bit_for_bit_the_same(undisturbed: Path, tmp_path: Path, seed: int) -> None:
+    kill_and_resume(tmp_path / "killed", seed)
+    assert_the_same(tmp_path / "killed", undisturbed)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_weights_that_move_go_on_where_they_were(
+    undisturbed: Path, undisturbed_with_moving_weights: Path, tmp_path: Path, seed: int
+) -> None:
+    kill_and_resume(tmp_path / "killed", seed, *MOVING)
+    rollouts = assert_the_same(tmp_path / "killed", undisturbed_with_moving_weights)
+    by_step = rollouts.groupby("step")[["weight/tool_call_format", "weight/think_length"]].first()
+    assert by_step["weight/tool_call_format"].tolist() == [0.0] * 3 + [1.0] * 5
+    expected = [CosineSchedule(1.0, 0.1, steps=STEPS)(step) for step in range(1, STEPS + 1)]
+    assert by_step["weight/think_length"].tolist() == expected
+    plain = (undisturbed / "model.safetensors").read_bytes()
+    assert (tmp_path / "killed" / "model.safetensors").read_bytes() != plain
