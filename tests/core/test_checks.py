@@ -103,6 +103,7 @@ def test_weights_of_the_wrong_length_or_type(function: Any, weights: Any, error:
         (None, InvalidInputError, r"`token_counts` is needed for whitening='tokens'.*whitening='rollouts'"),
         (torch.ones(3), InvalidInputError, r"`token_counts` needs one count per rollout: expected 4.*got 3"),
         (torch.ones(4, 1), InvalidInputError, r"`token_counts` needs one dimension.*\(4, 1\)"),
+        ([1, 2, -1, 4], InvalidInputError, r"`token_counts` needs finite numbers of at least 0.*-1 and 4"),
         ([1, 2, -3, 4], InvalidInputError, r"`token_counts` needs finite numbers of at least 0.*-3 and 4"),
         ([1, 2, math.inf, 4], InvalidInputError, r"`token_counts` needs finite numbers of at least 0.*1 and inf"),
         ([1, 2, math.nan, 4], InvalidInputError, r"`token_counts` needs finite numbers of at least 0.*nan"),

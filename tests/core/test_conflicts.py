@@ -14,6 +14,7 @@ from gd2po.core.conflicts import (
     largest_retaining_threshold,
     paired_conflict_mask,
 )
+from gd2po.core.tolerances import SNR_EPS
 
 GRID = [step / 50 for step in range(51)]
 
@@ -116,3 +117,10 @@ def test_a_conflict_is_dropped_from_the_first_threshold_above_its_score_on(steps
     for score, place in zip(scores.clamp(0, 1).tolist(), first.tolist(), strict=True):
         dropping = [step for step in range(steps + 1) if score < step / steps]
         assert place == (dropping[0] if dropping else steps)
+
+
+def test_the_score_has_the_epsilon_of_the_package_by_default() -> None:
+    weighted = torch.tensor([[3e-8, -1.5e-8]], dtype=torch.float64)
+    expected = 1.5e-8 / (4.5e-8 + SNR_EPS)
+    assert agreement_snr(weighted).item() == pytest.approx(expected, rel=1e-12)
+    assert agreement_snr(weighted, snr_eps=0.0).item() == pytest.approx(1 / 3, rel=1e-12)

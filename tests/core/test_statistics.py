@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -229,3 +230,11 @@ def test_sums_over_parts_of_a_batch_give_the_statistics_of_the_whole() -> None:
         if found.per == "pair":
             expected = expected[signals.pairs]
         torch.testing.assert_close(found.of(parts).reshape(expected.shape), expected, equal_nan=True)
+
+
+def test_a_group_with_nothing_but_penalties_has_signal() -> None:
+    rewards, group_ids = torch.tensor([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]), torch.tensor([0, 0, 1, 1])
+    result = gdpo_advantages(rewards, group_ids)
+    penalties = torch.tensor([[0.0, -1.0], [0.0, -2.0], [0.0, 0.0], [0.0, 0.0]], dtype=result.reward_advantages.dtype)
+    result = dataclasses.replace(result, reward_advantages=penalties)
+    assert diagnose_batch(rewards, group_ids, result).zero_signal_group_rate.item() == 0.5

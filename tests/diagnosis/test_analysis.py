@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from log_fixtures import limited_memory
 from rich.console import Console
 
 from gd2po import METHODS, gd2po_advantages, gdpo_advantages
@@ -17,6 +18,7 @@ from gd2po.core import Setting
 from gd2po.core.correlations import correlation
 from gd2po.diagnosis import ColumnChoices, Diagnosis, RewardLog, diagnose, print_diagnosis, render_html
 from gd2po.diagnosis.analysis import resolve_weights
+from gd2po.diagnosis.verdict.limits import SHOWN_PAIRS
 from gd2po.errors import DataFormatError, InvalidInputError
 from gd2po.logs.rollout_log import RolloutLog
 from gd2po.runs.settings import describe_run
@@ -477,3 +479,39 @@ def test_torch_keeps_its_threads(write_log: Any, small_table: Any) -> None:
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
+
+
+def rewards_at_random(count: int) -> Any:
+    def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+        return {f"r{number}": random.normal(size=(groups, size)) for number in range(count)}
+
+    return rewards
+
+
+def test_two_hundred_rewards_are_diagnosed_in_bounded_memory(make_log: Any, write_log: Any) -> None:
+    log = RewardLog(write_log(make_log(rewards_at_random(200), steps=1, groups=16, group_size=4).columns))
+    with limited_memory(1300):
+        diagnosis = diagnose(log)
+    assert len(diagnosis.pairs) == 200 * 199 // 2
+    assert any(" more" in finding.text for finding in diagnosis.verdict.findings)
+    for finding in diagnosis.verdict.findings:
+        assert len(finding.text) < 3000
+        assert sum(name.startswith("correlation/") for name in finding.numbers) <= SHOWN_PAIRS
+
+
+def test_a_chunk_that_is_looked_at_in_parts_gives_the_same(
+    awkward_log: Any, write_log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_log(awkward_log.columns)
+    choices = ColumnChoices(rewards=list(awkward_log.rewards))
+    whole = diagnose(RewardLog(path, choices), WEIGHTS)
+    monkeypatch.setattr("gd2po.diagnosis.analysis.MOST_PAIR_NUMBERS", 6 * 12)
+    parts = diagnose(RewardLog(path, choices), WEIGHTS)
+    assert parts.source == whole.source
+    assert parts.course == whole.course
+    for one, other in zip(parts.pairs, whole.pairs, strict=True):
+        assert one.conflict_rate == other.conflict_rate
+        assert (one.correlation.value is None) == (other.correlation.value is None)
+        if one.correlation.value is not None:
+            assert one.correlation.value == pytest.approx(other.correlation.value, rel=1e-12)
+            assert one.correlation.low == pytest.approx(other.correlation.low, rel=1e-12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +28,7 @@ from gd2po.diagnosis.numbers.conditions import evaluate_conditions, natural_cond
 from gd2po.diagnosis.numbers.estimates import Estimates
 from gd2po.diagnosis.numbers.methods import evaluate_settings
 from gd2po.diagnosis.numbers.sample import Step, StepSample
-from gd2po.diagnosis.numbers.sums import THRESHOLDS, Sums, threshold_index
+from gd2po.diagnosis.numbers.sums import THRESHOLDS, Sums, pairs_of, threshold_index
 from gd2po.diagnosis.numbers.weights import StepWeights
 from gd2po.diagnosis.sections import (
     course_section,
@@ -42,11 +43,14 @@ from gd2po.diagnosis.sections import (
 from gd2po.diagnosis.verdict.conflicts import judge, pair_kinds
 from gd2po.diagnosis.verdict.evidence import Evidence
 from gd2po.errors import DataFormatError, InvalidInputError
-from gd2po.logs.grouping import StepReturnsError
+from gd2po.logs.grouping import StepReturnsError, split_chunk
 from gd2po.logs.reward_log import RewardLog
 from gd2po.report.wording import counted
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.settings import GIVEN, RunSettings
+
+MOST_PAIR_NUMBERS = 2**24
+"""Numbers of one term of all pairs that are held at once: with very many rewards a chunk is looked at in parts."""
 
 
 def diagnose(
@@ -260,7 +264,8 @@ def _add_up(
     condition = None if conditions is None else lambda rewards: conditions.apply(rewards, names)
     with _one_thread():
         for chunk in log.chunks(in_order=in_order, progress=progress):
-            for piece, of_piece in weights.pieces(chunk):
+            parts = split_chunk(chunk, max(1, MOST_PAIR_NUMBERS // max(1, len(pairs_of(len(names))))))
+            for piece, of_piece in itertools.chain.from_iterable(map(weights.pieces, parts)):
                 sums.add(
                     Batch.from_chunk(
                         piece,

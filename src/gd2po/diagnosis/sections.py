@@ -136,15 +136,10 @@ def rewards_section(
 
 def pairs_section(names: Sequence[str], kinds: Sequence[PairKind], estimates: Estimates) -> list[PairNumbers]:
     """The numbers of each pair of rewards."""
-    return [
-        PairNumbers(
-            rewards=(names[j], names[k]),
-            conflict_rate=estimates.interval(estimates.pair_conflict_rate[:, index]),
-            correlation=estimates.interval(estimates.correlation[:, index]),
-            kind=kinds[index],
-        )
-        for index, (j, k) in enumerate(pairs_of(len(names)))
-    ]
+    rates = estimates.intervals(estimates.pair_conflict_rate)
+    correlations = estimates.intervals(estimates.correlation)
+    pairs = zip(pairs_of(len(names)), rates, correlations, kinds, strict=True)
+    return [PairNumbers((names[j], names[k]), rate, correlation, kind) for (j, k), rate, correlation, kind in pairs]
 
 
 def overall_section(estimates: Estimates) -> OverallNumbers:

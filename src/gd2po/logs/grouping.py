@@ -223,18 +223,23 @@ class GroupAssembler:
         if total <= LARGEST_STEP + CHUNK_ROLLOUTS:
             yield chunk
             return
-        cuts = [0]
-        for target in range(LARGEST_STEP, total, LARGEST_STEP):
-            # Cut between steps where one ends nearby, else between groups.
-            for starts in (chunk.step_starts, chunk.group_starts):
-                cut = int(starts[np.searchsorted(starts, target, side="right") - 1])
-                if cut > cuts[-1]:
-                    cuts.append(cut)
-                    break
-        for begin, end in zip(cuts, [*cuts[1:], total], strict=True):
-            groups = chunk.group_starts[(chunk.group_starts >= begin) & (chunk.group_starts < end)] - begin
-            rows = chunk.rows.take(slice(begin, end))
-            yield Chunk(rows, groups, _starts(rows.steps))
+        yield from split_chunk(chunk, LARGEST_STEP)
+
+
+def split_chunk(chunk: Chunk, size: int) -> Iterator[Chunk]:
+    """The chunk in pieces of about so many rollouts, cut between steps where one ends nearby, else between groups."""
+    total = len(chunk.rows)
+    cuts = [0]
+    for target in range(size, total, size):
+        for starts in (chunk.step_starts, chunk.group_starts):
+            cut = int(starts[np.searchsorted(starts, target, side="right") - 1])
+            if cut > cuts[-1]:
+                cuts.append(cut)
+                break
+    for begin, end in zip(cuts, [*cuts[1:], total], strict=True):
+        groups = chunk.group_starts[(chunk.group_starts >= begin) & (chunk.group_starts < end)] - begin
+        rows = chunk.rows.take(slice(begin, end))
+        yield Chunk(rows, groups, _starts(rows.steps))
 
 
 def common_run_length(lengths: NDArray[np.int64]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from strategies import Batch, batches
 
 from gd2po import grpo_advantages
 from gd2po.core.methods.grpo import grpo_components
+from gd2po.core.tolerances import HEADROOM
 
 
 @pytest.mark.parametrize("scale_rewards", [True, False])
@@ -55,3 +58,16 @@ def test_huge_rewards_do_not_overflow() -> None:
     components = grpo_components(rewards, group_ids)
     torch.testing.assert_close(components.sum(1), grpo_advantages(rewards, group_ids).unwhitened)
     assert components.abs().max() < 2
+
+
+def test_a_thousand_rewards_of_the_largest_size_do_not_overflow() -> None:
+    largest = torch.finfo(torch.float64).max
+    rewards = torch.full((4, 1000), largest, dtype=torch.float64)
+    rewards[::2] *= -1
+    result = grpo_advantages(rewards, torch.zeros(4, dtype=torch.int64), whitening="none")
+    torch.testing.assert_close(result.advantages.abs(), torch.full((4,), 0.75, dtype=torch.float64).sqrt())
+
+
+def test_adding_up_at_another_scale_loses_no_bit() -> None:
+    mantissa, _ = math.frexp(HEADROOM)
+    assert mantissa == 0.5

@@ -72,6 +72,7 @@ def test_a_batch_without_any_signal_is_told_at_once_and_once() -> None:
         {"correlation__a__b": -0.05},
         {"correlation__a__b": -0.3, "snr_threshold": 0.3},
         {"correlation__a__b": -0.3, "filters": None},
+        {"filtered_rate": 0.4, "filters": None},
         {"filtered_rate": 0.39},
         {"filtered_rate": 0.4, "filters": "hard", "snr_threshold": 1.0},
         {"rate": 0.0, "filtered_rate": 0.0},

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reduce_inputs
+from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
 
 LOSS_TYPES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
 ONE_PROCESS = SimpleNamespace(num_processes=1)
@@ -184,3 +184,36 @@ def test_rotary_models_are_told_from_learned_positions(tiny_model: Any) -> None:
 
     assert has_rotary_positions(tiny_model)
     assert not has_rotary_positions(GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=16)))
+
+
+def trainer_of(**changes: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{"beta": 0.0, "top_entropy_quantile": 1.0, "loss_type": "dapo", **changes})
+
+
+@pytest.mark.parametrize(
+    ("entry", "kept"),
+    [
+        ({"pixel_values": torch.zeros(4, 3)}, "it is not known which rollout each entry of 'pixel_values' belongs to"),
+        ({"image_grid_thw": [1, 2, 3, 4]}, "it is not known which rollout each entry of 'image_grid_thw' belongs to"),
+        ({"num_items_in_batch": torch.tensor(7)}, None),
+        ({"num_items_in_batch": 7}, None),
+    ],
+)
+def test_entries_of_a_batch_that_nobody_knows_keep_all_rows(entry: dict[str, Any], kept: str | None) -> None:
+    known = {"prompt_ids": torch.zeros(4, 2), "completion_ids": torch.zeros(4, 2), "advantages": torch.zeros(4)}
+    assert reason_to_keep_all(trainer_of(), known) is None
+    assert reason_to_keep_all(trainer_of(), known | entry) == kept
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"beta": 0.1}, "KL penalty"),
+        ({"_entropy_bonus_enabled": True}, "entropy bonus"),
+        ({"aux_loss_enabled": True}, "auxiliary loss"),
+        ({"top_entropy_quantile": 0.9}, "top_entropy_quantile"),
+        ({"loss_type": "new"}, "what the loss 'new' divides by"),
+    ],
+)
+def test_settings_that_act_on_every_rollout_keep_all_rows(changes: dict[str, Any], words: str) -> None:
+    assert words in str(reason_to_keep_all(trainer_of(**changes), {"advantages": torch.zeros(4)}))

@@ -21,6 +21,10 @@ from gd2po.diagnosis.numbers.sums import THRESHOLDS, BlockSums
 from gd2po.report.intervals import Interval
 
 RESAMPLES = 1000
+FEWEST_RESAMPLES = 100
+MOST_NUMBERS = 2**25
+"""Sums of all resamples together; where rewards, and so their pairs, are very many, there are fewer resamples."""
+
 INTERVAL = (2.5, 97.5)
 """Percentiles of the resamples: a 95 % interval."""
 
@@ -43,7 +47,8 @@ class Estimates:
         """Resample the blocks."""
         used = blocks.used
         random = np.random.default_rng(seed)
-        drawn = random.multinomial(used, np.full(used, 1 / used), size=RESAMPLES).astype(np.float64)
+        resamples = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_NUMBERS // blocks.values.shape[1]))
+        drawn = random.multinomial(used, np.full(used, 1 / used), size=resamples).astype(np.float64)
         weights = torch.from_numpy(np.concatenate([np.ones((1, used)), drawn]))
         totals = weights @ blocks.values[:used]
         by_threshold = blocks.lost_by_threshold()
@@ -148,6 +153,16 @@ class Estimates:
             return Interval(value, None, None)
         low, high = np.percentile(resampled, INTERVAL)
         return Interval(value, float(low), float(high))
+
+    def intervals(self, values: Floats) -> list[Interval]:
+        """An estimate (B, P) for each of many, at once where none is undefined."""
+        bounds = np.percentile(values[1:], INTERVAL, axis=0).T
+        return [
+            Interval(float(value), *pair)
+            if self.num_groups >= FEWEST_GROUPS and not np.isnan([value, *pair]).any()
+            else self.interval(column)
+            for value, pair, column in zip(values[0], bounds.tolist(), values.T, strict=True)
+        ]
 
     def sureness(self, holds: Bools) -> float | None:
         """Share of the resamples in which something (B,) holds; None with too few groups to tell."""

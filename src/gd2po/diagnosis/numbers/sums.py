@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class BlockSums:
     def __init__(self, num_rewards: int, seed: int = 0) -> None:
         self.columns: dict[str, slice] = {}
         self.values = torch.zeros(0, 0, dtype=torch.float64)
-        self.lost = torch.zeros(BLOCKS * len(THRESHOLDS), 2 * num_rewards + 1, dtype=torch.float64)
+        self.lost = torch.zeros(0, 2 * num_rewards + 1, dtype=torch.float64)
         """Per block and first threshold that drops it: |y| (K), its negative side (K) and number of the conflicts."""
         self.num_groups = 0
         self._random = np.random.default_rng(seed)
@@ -69,8 +70,9 @@ class BlockSums:
             for name, values in sums.items():
                 self.columns[name] = slice(position, position + values.shape[1])
                 position += values.shape[1]
-            self.values = torch.zeros(BLOCKS, position, dtype=torch.float64)
+            self.values = torch.zeros(0, position, dtype=torch.float64)
         blocks = self._blocks_for(len(batch.group_starts))
+        self._grow()
         self.values.index_add_(
             0, torch.from_numpy(blocks), torch.from_numpy(np.concatenate(list(sums.values()), axis=1))
         )
@@ -81,6 +83,13 @@ class BlockSums:
         lost = np.concatenate([batch.terms[name][rows] for name in ("magnitude", "penalty", "conflicts")], axis=1)
         self.lost.index_add_(0, torch.from_numpy(slots), torch.from_numpy(lost))
 
+    def _grow(self) -> None:
+        """Make room for the blocks in use: all from the start would be gigabytes where the rewards are many."""
+        if len(self.values) < self.used:
+            rows = min(BLOCKS, 2 * self.used) - len(self.values)
+            self.values = torch.cat([self.values, self.values.new_zeros(rows, self.values.shape[1])])
+            self.lost = torch.cat([self.lost, self.lost.new_zeros(rows * len(THRESHOLDS), self.lost.shape[1])])
+
     def _blocks_for(self, count: int) -> Indices:
         own = np.arange(self.num_groups, min(self.num_groups + count, BLOCKS))
         shared = self._random.integers(0, BLOCKS, size=count - len(own))
@@ -89,7 +98,7 @@ class BlockSums:
 
     def lost_by_threshold(self) -> torch.Tensor:
         """(blocks, H, 2K+1) what each threshold drops; at 1 that is every conflict."""
-        return self.lost.view(BLOCKS, len(THRESHOLDS), -1)[: self.used].cumsum(1)
+        return self.lost.view(-1, len(THRESHOLDS), self.lost.shape[1])[: self.used].cumsum(1)
 
 
 @dataclass
@@ -204,6 +213,7 @@ def _step_sums(batch: Batch) -> dict[str, Floats]:
     }
 
 
+@cache
 def pairs_of(num_rewards: int) -> list[tuple[int, int]]:
     """The pairs of rewards, in the order of all sums over pairs."""
     return [(int(first), int(second)) for first, second in pair_indices(num_rewards).T]

@@ -10,7 +10,7 @@ import numpy as np
 from gd2po.diagnosis.model import Explorer, MethodNumbers, OverallNumbers, PairKind, RewardNumbers, Source
 from gd2po.diagnosis.numbers.estimates import Estimates
 from gd2po.diagnosis.numbers.sums import pairs_of, threshold_index
-from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
+from gd2po.diagnosis.verdict.limits import SHOWN_PAIRS, STARVED_RETAINED
 from gd2po.report.wording import join, percent, signed
 
 Numbers = dict[str, float | str | None]
@@ -75,18 +75,18 @@ class Evidence:
     def describe(self, pairs: Sequence[int]) -> str:
         """How often some pairs conflict and how they correlate, as the beginning of a sentence."""
         parts = []
-        for index in pairs:
+        for index in pairs[:SHOWN_PAIRS]:
             rate = float(self.estimates.pair_conflict_rate[0, index])
             interval = self.estimates.interval(self.estimates.correlation[:, index])
             bounds = "" if interval.low is None else f" [{signed(interval.low)}, {signed(interval.high)}]"
             correlation = f"in-group correlation {signed(interval.value)}{bounds}"
             parts.append(f"{self.pair(index)} have opposite signs in {percent(rate)} of the rollouts ({correlation})")
-        return join(parts)
+        return join([*parts, *[""] * (len(pairs) - len(parts))])  # which shows fewer and counts the rest
 
     def pair_numbers(self, pairs: Sequence[int]) -> Numbers:
         """Conflict rate and correlation of some pairs, by name."""
         numbers: Numbers = {}
-        for index in pairs:
+        for index in pairs[:SHOWN_PAIRS]:
             j, k = pairs_of(len(self.rewards))[index]
             name = f"{self.names[j]}/{self.names[k]}"
             numbers[f"conflict_rate/{name}"] = float(self.estimates.pair_conflict_rate[0, index])

@@ -15,6 +15,9 @@ LEAST_CORRELATION = 0.1
 SURE_ENOUGH = 0.95
 """Share of the resamples that have to say so before a pair is called agreeing, opposing or unrelated."""
 
+SHOWN_PAIRS = 12
+"""Pairs whose numbers a finding holds, those that conflict the most; the page and the JSON hold all."""
+
 SAME_INFORMATION = 0.99
 """Correlation, of either sign, from which on two rewards are one reward twice."""
 
