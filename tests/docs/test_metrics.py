@@ -10,7 +10,7 @@ from gd2po.core.statistics import STATISTICS
 from gd2po.diagnosis.verdict import limits
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
-OF_HOSTS = ["snr_threshold", "weight/<reward>", "skipped_rows", "skipped_tokens"]
+OF_HOSTS = ["snr_threshold", "weight/<reward>", "tail/<family>", "skipped_rows", "skipped_tokens"]
 
 
 def rows() -> list[list[str]]:

@@ -11,6 +11,7 @@ from host_metrics import metric_names, needed_options
 
 from gd2po.core import METHODS, Setting, gdpo_advantages
 from gd2po.core.agreement import Agreement
+from gd2po.core.tails import tail_weight
 from gd2po.diagnosis import RewardLog
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import ConfigError
@@ -121,6 +122,9 @@ def test_families_reach_the_method_and_what_is_wrong_with_them_is_said_once() ->
     expected = setting.advantages(REWARDS, GROUP_IDS, reward_families=families)
     found = run.advantages(REWARDS, GROUP_IDS, TOKENS)
     assert found.keep_mask.tolist() == expected.keep_mask.tolist() == [False, False, True, True]
+    tails = tail_weight(REWARDS, GROUP_IDS, families)
+    assert set(run.metrics(REWARDS, GROUP_IDS, found)) == metric_names(NAMES) | {"conflict/tail/x"}
+    assert run.metrics(REWARDS, GROUP_IDS, found)["conflict/tail/x"] == tails["x"]
     alone = session(filtering="hard", conflict_pairs="families")
     metrics = alone.metrics(REWARDS, GROUP_IDS, alone.advantages(REWARDS, GROUP_IDS, TOKENS))
     (said,) = alone.advice(metrics, REWARDS, GROUP_IDS, TOKENS)
@@ -139,7 +143,7 @@ def test_families_that_are_looked_for_are_found_by_the_training_batches_so_far()
         assert torch.equal(found.advantages, expected.advantages)
         assert run.agreement is not None
         assert torch.equal(run.agreement.products, kept.products)
-    declared = Session(run.setting, NAMES, reward_families=["x", "x", "y"])
+    declared = Session(run.setting, NAMES, reward_families=["x", "x", "polite"])
     declared.advantages(batches[0], GROUP_IDS, TOKENS)
     assert declared.agreement is None
 

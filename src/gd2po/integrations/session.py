@@ -13,6 +13,7 @@ from torch import Tensor
 from gd2po.core import AdvantageResult, Setting, diagnose_batch
 from gd2po.core.agreement import Agreement
 from gd2po.core.metrics import PREFIX, batch_metrics
+from gd2po.core.tails import tail_weight
 from gd2po.diagnosis.verdict.advice import Advisor
 from gd2po.diagnosis.verdict.limits import WINDOW
 from gd2po.errors import ConfigError
@@ -66,6 +67,8 @@ class Session:
             self.reward_names,
             filters=None if filtering == "none" else filtering,
             whitens_tokens=options.get("whitening") == "tokens",
+            reward_families=self.reward_families,
+            ranks=options.get("standardisation", "zscore") != "zscore",
         )
         if self.reward_weights is None:
             self.reward_weights = RewardWeights((1.0,) * len(self.reward_names))
@@ -130,10 +133,13 @@ class Session:
         )
 
     def metrics(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult) -> dict[str, float]:
-        """What a host logs of a batch: the rows of `METRICS`, and the threshold and weights as used."""
+        """What a host logs of a batch: the rows of `METRICS`, tails of families, and threshold and weights as used."""
         weights = self._weights
         diagnostics = diagnose_batch(self.conditioned(rewards), group_ids, result, reward_weights=weights)
         metrics = batch_metrics(diagnostics, self.reward_names)
+        if self.reward_families is not None:
+            tails = tail_weight(self.conditioned(rewards), group_ids, self.reward_families, reward_weights=weights)
+            metrics |= {f"{PREFIX}/tail/{family}": tail for family, tail in tails.items()}
         as_used = {f"{PREFIX}/weight/{name}": weight for name, weight in zip(self.reward_names, weights, strict=True)}
         return metrics | {f"{PREFIX}/snr_threshold": result.snr_threshold} | as_used
 

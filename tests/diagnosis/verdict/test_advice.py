@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gd2po.diagnosis.verdict.advice import WINDOW, Advisor
+from gd2po.diagnosis.verdict.limits import HEAVY_TAIL
 
 HEALTHY = {
     "conflict/rate": 0.4,
@@ -89,3 +90,17 @@ def test_one_good_batch_among_bad_ones_is_enough_to_stay_silent_about_a_constant
     for batch in range(3 * WINDOW):
         metrics = HEALTHY | {"conflict/retained/a": 0.9 if batch % WINDOW == 0 else math.nan}
         assert advisor.observe(metrics, length_variation=0.3) == []
+
+
+def test_a_family_with_heavy_tails_is_told_once_unless_the_method_ranks() -> None:
+    def said_of(tail: float, **options: Any) -> list[str]:
+        advisor = Advisor(["a", "b"], filters=None, whitens_tokens=False, **options)
+        batch = {"conflict/tail/judges": tail}
+        return [text for _ in range(2 * WINDOW) for text in advisor.observe(batch, length_variation=0.3)]
+
+    families = ["judges", "judges"]
+    (text,) = said_of(5.5, reward_families=families)
+    assert "family 'judges' disagree rarely and by much (tail weight 5.5" in text
+    assert said_of(HEAVY_TAIL, reward_families=families) == []
+    assert said_of(5.5, reward_families=families, ranks=True) == []
+    assert said_of(5.5) == []

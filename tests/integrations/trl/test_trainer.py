@@ -355,3 +355,24 @@ def test_a_reward_function_that_hangs_is_named_in_training(make_trainer: Any, ca
 
     make_trainer([hanging], max_steps=1, reward_timeout=0.1).train()
     assert "Reward function `hanging` has not returned for 0.1 seconds" in caplog.text
+
+
+def test_what_is_known_of_families_comes_back_with_a_checkpoint(make_trainer: Any, tmp_path: Any) -> None:
+    options = {
+        "advantage_estimator": "consensus",
+        "max_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 1,
+        "output_dir": str(tmp_path / "run"),
+    }
+    first = make_trainer([length, vowels], **options)
+    first.train()
+    straight = first._session.agreement
+    again = make_trainer([length, vowels], **options)
+    again.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-1"))
+    assert again.state.global_step == 2
+    assert torch.equal(again._session.agreement.products, straight.products)
+    assert torch.equal(again._session.agreement.powers, straight.powers)
+    alone = make_trainer([length, vowels], **(options | {"max_steps": 1, "output_dir": str(tmp_path / "alone")}))
+    alone.train()
+    assert not torch.equal(alone._session.agreement.products, straight.products)

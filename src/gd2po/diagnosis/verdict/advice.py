@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from gd2po.core.metrics import PREFIX
+from gd2po.core.tails import NORMAL_TAIL
 from gd2po.diagnosis.verdict.limits import (
+    HEAVY_TAIL,
     HIGH_THRESHOLD,
     LEAST_CORRELATION,
     STARVED_RETAINED,
@@ -25,6 +27,8 @@ class Advisor:
         reward_names: as in the metrics.
         filters: whether rollouts are filtered: "snr", "hard", or None where the method keeps all.
         whitens_tokens: whether tokens, not rollouts, count once in whitening.
+        reward_families: one per reward; None where none are declared.
+        ranks: whether the method ranks rewards of a family, which bounds what one of them can do.
 
     Example:
         >>> advisor = Advisor(["correct", "short"], filters=None, whitens_tokens=False)
@@ -34,10 +38,20 @@ class Advisor:
         (1, True)
     """
 
-    def __init__(self, reward_names: Sequence[str], *, filters: str | None, whitens_tokens: bool) -> None:
+    def __init__(
+        self,
+        reward_names: Sequence[str],
+        *,
+        filters: str | None,
+        whitens_tokens: bool,
+        reward_families: Sequence[str] | None = None,
+        ranks: bool = False,
+    ) -> None:
         self._rewards = list(reward_names)
         self._filters = filters
         self._whitens_tokens = whitens_tokens
+        self._families = list(dict.fromkeys(reward_families or ()))
+        self._ranks = ranks
         self._seen: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
         self._said: set[str] = set()
 
@@ -51,7 +65,7 @@ class Advisor:
         for name, value in metrics.items():
             self._seen[name].append(value)
         self._seen["length_variation"].append(length_variation)
-        found = {**self._silent(), **self._constant(), **self._uneven_lengths()}
+        found = {**self._silent(), **self._constant(), **self._uneven_lengths(), **self._heavy_tails()}
         if self._filters is not None:
             found |= {**self._starved(), **self._trade_off(), **self._same_as_hard()}
         new = [text for key, text in found.items() if key not in self._said]
@@ -137,6 +151,19 @@ class Advisor:
                 "the largest. Only lower thresholds make a difference."
             )
         }
+
+    def _heavy_tails(self) -> dict[str, str]:
+        found = {}
+        for family in self._families:
+            tail = self._mean(f"{PREFIX}/tail/{family}")
+            if tail > HEAVY_TAIL and not self._ranks:
+                found[f"heavy tail {family}"] = (
+                    f"The rewards of the family {family!r} disagree rarely and by much (tail weight {tail:.1f}, mean "
+                    f"of {WINDOW} batches; {NORMAL_TAIL:g} where errors are normal): some answers seem to fool one of "
+                    "them, and a sum lets it decide. consensus, or standardisation='rank_partners' of gd2po, bounds "
+                    "what one reward can do."
+                )
+        return found
 
     def _uneven_lengths(self) -> dict[str, str]:
         variation = self._mean("length_variation")

@@ -53,3 +53,7 @@ WINDOW = 20
 
 UNEQUAL_LENGTHS = 1.0
 """Standard deviation of the token counts over their mean, above which a few completions rule whitening by tokens."""
+
+HEAVY_TAIL = 4.0
+"""Tail weight of a disagreement inside a family above which the family has a member that is fooled now and then. In the
+worlds of docs/families.md it parts those in which ranks and a cautious voice gain from those in which they cannot."""
