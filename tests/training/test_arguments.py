@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,25 @@ def test_the_resolved_configuration_gives_the_same_run_again(tmp_path: Path) -> 
     assert second.training.reward_weights == [1, 2, 1]
     assert second.model.lora_r == 4
     assert second.resolved == {**first.resolved}
+
+
+def test_weights_that_move_and_conditions_come_from_yaml_and_from_the_command_line(tmp_path: Path) -> None:
+    ramp = {"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 90}
+    condition = {"reward": "think_length", "on": "tool_call_correctness", "threshold": 3.0, "otherwise": 0.0}
+    from_yaml = parse(
+        "--config", yaml_file(tmp_path, max_steps=90, reward_weights=[1.0, ramp], reward_conditions=[condition])
+    ).training
+    words = ["--max_steps", "90", "--reward_weights", "1.0", json.dumps(ramp)]
+    parsed = parse("--config", yaml_file(tmp_path), *words, "--reward_conditions", json.dumps([condition]))
+    for training in (from_yaml, parsed.training):
+        assert training.weights().at(90) == [1.0, 1.0]
+        assert training.conditions().plain() == [condition]
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(parsed.resolved))
+    again = parse("--config", str(path)).training
+    assert (again.weights(), again.conditions()) == (parsed.training.weights(), parsed.training.conditions())
+    with pytest.raises(ConfigError, match="ends at step 90, and the run has 91 steps"):
+        parse("--config", str(path), "--max_steps", "91")
 
 
 def test_no_held_out_prompts_on_the_command_line_means_that_nothing_of_the_recipe_scores_them(tmp_path: Path) -> None:
