@@ -138,7 +138,8 @@ def test_diagnose(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
     monkeypatch.setattr("gd2po.diagnosis.RewardLog", lambda *log, **options: made.append((log, options)))
     given = words(html="h", json="j", rewards="a,b", reward_weights="1,2", group="g", group_size="4", step="s")
-    given += words(step_range="2:5", prompt="p", completion="c", length="l", reward_conditions="[...]")
+    given += words(step_range="2:5", prompt="p", completion="c", length="l")
+    given += words(reward_conditions="[...]", reward_families="a=x,b=x")
     name = "gd2po.diagnosis.report_log"
     (_, weights), options = asked(monkeypatch, name, "diagnose", "log.csv", *given, "--skip_bad_rows").args
     columns = ColumnChoices(
@@ -146,7 +147,7 @@ def test_diagnose(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert made == [(("log.csv", columns), {"step_range": (2, 5), "skip_bad_rows": True})]
     assert (weights, options["html"], options["json"]) == ([1.0, 2.0], "h", "j")
-    assert options["reward_conditions"] == "[...]"
+    assert (options["reward_conditions"], options["reward_families"]) == ("[...]", {"a": "x", "b": "x"})
 
 
 def test_replay(monkeypatch: pytest.MonkeyPatch) -> None:
