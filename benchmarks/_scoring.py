@@ -54,6 +54,12 @@ class Run:
         return [configure(load_reward_func(name), **options.get(name, {})) for name in self.reward_names]
 
     @property
+    def families(self) -> list[str] | None:
+        """A label per reward, if the recipe says what measures the same thing."""
+        given = self.recipe.get("reward_families")
+        return None if given is None else [given.get(name, name) for name in self.reward_names]
+
+    @property
     def phrases(self) -> list[str]:
         """What its judges are fooled by."""
         options = (self.recipe.get("reward_kwargs") or {}).values()
@@ -126,7 +132,9 @@ def score_batch(run: Run, texts: Texts, rows: Sequence[int], tokens: np.ndarray[
     columns = [func(completions=completions, answer=answers) for func in run.rewards]
     rewards = torch.from_numpy(np.array(columns, np.float32).T.copy())  # None becomes NaN
     groups = torch.arange(count).repeat_interleave(rollouts)
-    result = run.method.advantages(rewards, groups, token_counts=torch.from_numpy(lengths))
+    result = run.method.advantages(
+        rewards, groups, reward_families=run.families, token_counts=torch.from_numpy(lengths)
+    )
     metrics = _means(run, completions, answers, columns)
     metrics["kept"] = float(result.keep_mask.float().mean())
     metrics["conflicts"] = float(result.conflict_mask.float().mean())

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from _scoring import Run, Scored, Texts, score_batch, score_held_out
 from _stacked import Adam, Stack
 from torch import Tensor
@@ -217,7 +218,9 @@ def main() -> None:
     parser.add_argument("--config", default="feature-one-fooled", help="recipes or files, separated by commas")
     parser.add_argument("--methods", default="gdpo,gd2po-hard", help="labels, separated by commas")
     parser.add_argument("--seeds", default="0-4", help="numbers and ranges (default: %(default)s)")
-    parser.add_argument("--learning-rate", type=float, help="instead of the recipe's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=YAML", help="another value for a key of the recipes"
+    )
     parser.add_argument("--steps", type=int, help="instead of the first recipe's")
     parser.add_argument("--eval-every", type=int, help="steps (default: a third of the run)")
     parser.add_argument("--seconds", type=float, help="stop at the evaluation that is nearest to it")
@@ -228,7 +231,7 @@ def main() -> None:
     if not (options.cpu or torch.cuda.is_available()):
         print("No CUDA device here: nothing is trained. `gd2po compare` trains one run at a time on a CPU.")
         return
-    changes = {} if options.learning_rate is None else {"learning_rate": options.learning_rate}
+    changes = {key: yaml.safe_load(value) for key, _, value in (item.partition("=") for item in options.set)}
     runs = [
         Run.of(config, label, Setting.named(label, "--methods"), seed, **changes)
         for config in options.config.split(",")

@@ -1,6 +1,7 @@
 """Tables from the runs of `fleet.py`, and whether simulated worlds predict their order.
 
     python benchmarks/fleet_tables.py fleet.jsonl
+    python benchmarks/fleet_tables.py fleet.jsonl --overview [--score exact_calls]
     python benchmarks/fleet_tables.py fleet.jsonl --curves
     python benchmarks/fleet_tables.py fleet.jsonl --worlds runs/worlds/worlds.json
 
@@ -13,17 +14,21 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gd2po.comparison.statistics import Estimate, mean_over_seeds
+from gd2po.core import Setting
 
 GOLD = "answer_quality"
 BASELINE = "gdpo"
 WORLD_OF = {"trade-off": "binary-trade-off"}
 """Where a setting is not called what its world is."""
+SCORES = {"mixed3": {GOLD: 2 / 3, "think_length": 1 / 3}}
+"""What counts in a setting, where it is not quality alone; for the comparison with its world."""
 Runs = Mapping[tuple[str, str], Mapping[int, dict[str, Any]]]
 """By setting and method, then by seed."""
 
@@ -41,6 +46,11 @@ def read(paths: Sequence[Path]) -> dict[tuple[str, str], dict[int, dict[str, Any
 def at_end(run: Mapping[str, Any], name: str = GOLD) -> float:
     """A held-out score after training."""
     return float(run["evaluations"][-1][name])
+
+
+def score(setting: str, run: Mapping[str, Any]) -> float:
+    """What counts in a setting, after training."""
+    return sum(weight * at_end(run, name) for name, weight in SCORES.get(setting, {GOLD: 1.0}).items())
 
 
 def late(run: Mapping[str, Any], name: str) -> float:
@@ -95,6 +105,27 @@ def print_settings(runs: Runs) -> None:
             print(f"| {' | '.join(cells)} |")
 
 
+def print_overview(runs: Runs, name: str) -> None:
+    """One table of a score: the baseline's, and differences to it with half the width of their intervals."""
+    settings = list(dict.fromkeys(setting for setting, _ in runs))
+    print("| method | " + " | ".join(settings) + " |\n|---" * 1 + "|---" * len(settings) + "|")
+    for method in dict.fromkeys(method for _, method in runs):
+        cells = []
+        for setting in settings:
+            if method == BASELINE:
+                cells.append(_half(mean_over_seeds([at_end(run, name) for run in runs[setting, method].values()]), ""))
+            else:
+                cells.append(_half(difference(runs, setting, method, name), "+"))
+        print(f"| {method} | {' | '.join(cells)} |")
+
+
+def _half(estimate: Estimate, sign: str) -> str:
+    """A number and half the width of its interval; bold where a difference is beyond noise."""
+    half = ((estimate.high or estimate.value) - (estimate.low or estimate.value)) / 2
+    text = f"{estimate.value:{sign}.3f} ± {half:.3f}".replace("-", "−")
+    return f"**{text}**" if sign and estimate.beyond_noise else text
+
+
 def print_curves(runs: Runs, windows: int = 6) -> None:
     """Training reward and gold over the run, sampled on the training prompts: means of windows of steps."""
     for (setting, method), own in runs.items():
@@ -125,40 +156,88 @@ def resampled(scores: np.ndarray[Any, Any], rng: np.random.Generator, times: int
     return np.asarray(scores[rows].mean(1))
 
 
-def print_ranks(runs: Runs, path: Path, times: int = 10_000) -> None:
-    """Rank correlation of methods, worlds against runs, with bootstrap intervals over the seeds of both."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    worlds = {world["name"]: world for world in document["worlds"]}
-    rng, found = np.random.default_rng(0), []
-    print("\n| setting | world | methods | rank correlation |\n|---|---|---|---|")
+@dataclass(frozen=True)
+class Pair:
+    """A setting and the world it is named after: differences to the baseline (seeds, methods) in both."""
+
+    setting: str
+    world: str
+    labels: list[str]
+    simulated: np.ndarray[Any, Any]
+    trained: np.ndarray[Any, Any]
+
+
+def pairs_of(runs: Runs, path: Path) -> list[Pair]:
+    """Every setting that has a world, with the methods that were run in both."""
+    worlds = {world["name"]: world for world in json.loads(path.read_text(encoding="utf-8"))["worlds"]}
+    found = []
     for setting in dict.fromkeys(setting for setting, _ in runs):
         world = worlds.get(WORLD_OF.get(setting, setting))
         if world is None:
             continue
-        by_seed = {method["label"]: method["seed_differences"] for method in world["methods"]}
-        labels = [method for other, method in runs if other == setting and method in by_seed]
-        seeds = list(next(values for values in by_seed.values() if values))
-        simulated = np.array([[by_seed[label].get(seed, 0.0) for label in labels] for seed in seeds])
-        trained_seeds = list(runs[setting, BASELINE])
-        trained = np.array([[at_end(runs[setting, label][seed]) for label in labels] for seed in trained_seeds])
-        values = spearman(resampled(simulated, rng, times), resampled(trained, rng, times))
-        found.append(values)
-        low, high = np.quantile(values, [0.025, 0.975])
-        print(f"| {setting} | {world['name']} | {len(labels)} | {values[0]:+.2f} [{low:+.2f}, {high:+.2f}] |")
-    mean = np.mean(found, 0)
-    low, high = np.quantile(mean, [0.025, 0.975])
-    print(f"| mean | | | {mean[0]:+.2f} [{low:+.2f}, {high:+.2f}] |")
+        by_label = {method["label"]: method["seed_differences"] for method in world["methods"]}
+        labels = [
+            method for other, method in runs if other == setting and method != BASELINE and _label(method) in by_label
+        ]
+        simulated = np.array([list(by_label[_label(method)].values()) for method in labels]).T
+        base = runs[setting, BASELINE]
+        trained = np.array([
+            [score(setting, runs[setting, method][seed]) - score(setting, base[seed]) for method in labels]
+            for seed in base
+        ])  # fmt: skip
+        found.append(Pair(setting, world["name"], labels, simulated, trained))
+    return found
+
+
+def _label(method: str) -> str:
+    """What a world's table calls a method."""
+    return Setting.named(method, "runs").label
+
+
+def print_ranks(runs: Runs, path: Path, times: int = 10_000) -> None:
+    """Rank correlation of methods, worlds against runs, with bootstrap intervals over the seeds of both."""
+    rng = np.random.default_rng(0)
+    print("\n| setting | world | rank correlation | differences beyond noise in both | of these with the same sign |")
+    print("|---|---|---|---|---|")
+    rows, simulated, trained, both, same = [], [], [], 0, 0
+    for pair in pairs_of(runs, path):
+        in_world, in_runs = (resampled(values, rng, times) for values in (pair.simulated, pair.trained))
+        zero = np.zeros((times, 1))  # the baseline has its rank too
+        rows.append(spearman(np.hstack([in_world, zero]), np.hstack([in_runs, zero])))
+        simulated.append(in_world)
+        trained.append(in_runs)
+        clear = [
+            (mean_over_seeds(one), mean_over_seeds(other))
+            for one, other in zip(pair.simulated.T.tolist(), pair.trained.T.tolist(), strict=True)
+        ]
+        signs = [
+            (one.value > 0) == (other.value > 0) for one, other in clear if one.beyond_noise and other.beyond_noise
+        ]
+        both, same = both + len(signs), same + sum(signs)
+        print(f"| {pair.setting} | {pair.world} | {_correlation(rows[-1])} | {len(signs)} | {sum(signs)} |")
+    pooled = spearman(np.hstack(simulated), np.hstack(trained))
+    print(f"| mean | | {_correlation(np.mean(rows, 0))} | {both} | {same} |")
+    print(f"| all {np.hstack(simulated).shape[1]} differences to {BASELINE} at once | | {_correlation(pooled)} | | |")
+
+
+def _correlation(values: np.ndarray[Any, Any]) -> str:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return f"{values[0]:+.2f} [{low:+.2f}, {high:+.2f}]".replace("-", "−")
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="files that fleet.py wrote")
+    parser.add_argument("--overview", action="store_true", help="one table of all settings instead")
+    parser.add_argument("--score", default=GOLD, help="of the overview (default: %(default)s)")
     parser.add_argument("--curves", action="store_true", help="training reward / quality over the run instead")
     parser.add_argument("--worlds", type=Path, help="JSON of the simulated worlds: the rank correlations instead")
     options = parser.parse_args()
     runs = read(options.runs)
-    if options.curves:
+    if options.overview:
+        print_overview(runs, options.score)
+    elif options.curves:
         print_curves(runs)
     elif options.worlds:
         print_ranks(runs, options.worlds)

@@ -16,8 +16,6 @@ from gd2po.rewards import (
     exact_calls,
     judge_a,
     judge_b,
-    judge_c,
-    judge_d,
     load_eval_func,
     load_reward_func,
     noisy_grader_a,
@@ -43,7 +41,7 @@ def test_recipes_find_every_reward_under_its_own_name():
     functions: list[RewardFunc] = [
         *(tool_call_correctness, tool_call_format, think_length),
         *(noisy_grader_a, noisy_grader_b),
-        *(judge_a, judge_b, judge_c, judge_d),
+        *(judge_a, judge_b),
     ]
     assert {function.__name__: function for function in functions} == REWARD_FUNCS
 

@@ -77,7 +77,7 @@ def paired_conflict_mask(weighted: Tensor, pairs: Tensor, dim: int = -1) -> Tens
     # float32 counts the partners of a reward exactly and needs half the memory.
     positive = (lanes > SIGN_TOLERANCE).float()
     negative = (lanes < -SIGN_TOLERANCE).float()
-    return (pairs.to(positive) @ positive).mul_(negative).amax(-2) > 0
+    return (pairs.to(positive, non_blocking=True) @ positive).mul_(negative).amax(-2) > 0
 
 
 def first_dropping_step(snr: Tensor, steps: int) -> Tensor:

@@ -14,7 +14,7 @@ from gd2po.rewards.registry import (
 )
 from gd2po.rewards.scores import validate_scores
 from gd2po.rewards.tool_calling.exact import exact_calls
-from gd2po.rewards.tool_calling.judges import judge_a, judge_b, judge_c, judge_d
+from gd2po.rewards.tool_calling.judges import judge_a, judge_b
 from gd2po.rewards.tool_calling.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.tool_calling.quality import answer_quality
 from gd2po.rewards.tool_calling.scores import think_length, tool_call_correctness, tool_call_format
@@ -37,8 +37,6 @@ __all__ = [
     "exact_calls",
     "judge_a",
     "judge_b",
-    "judge_c",
-    "judge_d",
     "load_eval_func",
     "load_reward_func",
     "noisy_grader_a",

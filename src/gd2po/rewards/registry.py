@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from gd2po.errors import ConfigError, InvalidInputError, did_you_mean
 from gd2po.rewards.tool_calling.exact import exact_calls
-from gd2po.rewards.tool_calling.judges import judge_a, judge_b, judge_c, judge_d
+from gd2po.rewards.tool_calling.judges import judge_a, judge_b
 from gd2po.rewards.tool_calling.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.tool_calling.quality import answer_quality
 from gd2po.rewards.tool_calling.scores import think_length, tool_call_correctness, tool_call_format
@@ -25,8 +25,6 @@ REWARD_FUNCS: Final[dict[str, Callable[..., Any]]] = {
     "noisy_grader_b": noisy_grader_b,
     "judge_a": judge_a,
     "judge_b": judge_b,
-    "judge_c": judge_c,
-    "judge_d": judge_d,
 }
 """The built-in reward functions by the name that a recipe calls them."""
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gd2po.errors import InvalidInputError, InvalidTypeError
-from gd2po.rewards import answer_quality, configure, judge_a, judge_b, judge_c, judge_d
+from gd2po.rewards import answer_quality, configure, judge_a, judge_b
 
-JUDGES = [judge_a, judge_b, judge_c, judge_d]
+JUDGES = [judge_a, judge_b]
 CALL = '<think> x </think>\n<tool_call>\n{"name": "add", "parameters": {"a": 1, "b": 2}}\n</tool_call>'
 HALF = CALL.replace("2", "3")
 TALK = "<think> x </think>\n<response> Hello. </response>"
@@ -42,7 +42,7 @@ def test_errors_are_standard_normal_and_independent() -> None:
     errors = np.array([judge(texts, answers, noise=2.0) for judge in JUDGES]) - quality
     assert np.abs(errors.mean(1)).max() < 0.12
     assert np.abs(errors.std(1) - 2).max() < 0.1
-    assert np.abs(np.corrcoef(errors) - np.eye(4)).max() < 0.06
+    assert np.abs(np.corrcoef(errors) - np.eye(2)).max() < 0.06
     other = np.array(judge_a(texts, answers, noise=2.0, seed=1)) - quality
     assert abs(np.corrcoef(errors[0], other)[0, 1]) < 0.06
 
@@ -74,7 +74,7 @@ def test_a_phrase_and_a_long_thought_fool_a_judge() -> None:
 def test_a_judge_is_found_by_name_and_travels_to_other_processes() -> None:
     bound = pickle.loads(pickle.dumps(configure(judge_a, noise=0.5)))
     assert bound([HALF], [CALL]) == judge_a([HALF], [CALL], noise=0.5)
-    assert [judge.__name__ for judge in JUDGES] == ["judge_a", "judge_b", "judge_c", "judge_d"]
+    assert [judge.__name__ for judge in JUDGES] == ["judge_a", "judge_b"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Scores of RLLA completions: correctness, format and think length as rewards, exactly right calls beside them."""
 
 from gd2po.rewards.tool_calling.exact import exact_calls
-from gd2po.rewards.tool_calling.judges import judge_a, judge_b, judge_c, judge_d
+from gd2po.rewards.tool_calling.judges import judge_a, judge_b
 from gd2po.rewards.tool_calling.noisy_graders import noisy_grader_a, noisy_grader_b
 from gd2po.rewards.tool_calling.quality import answer_quality
 from gd2po.rewards.tool_calling.scores import think_length, tool_call_correctness, tool_call_format
@@ -12,8 +12,6 @@ __all__ = [
     "exact_calls",
     "judge_a",
     "judge_b",
-    "judge_c",
-    "judge_d",
     "noisy_grader_a",
     "noisy_grader_b",
     "parse_tool_calls",

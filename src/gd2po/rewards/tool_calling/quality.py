@@ -1,8 +1,10 @@
 """The quality of an answer from 0 to 1: what graders and judges measure, and what settings are scored by."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
+from gd2po.rewards.completions import paired_texts
 from gd2po.rewards.protocol import Completion
 from gd2po.rewards.tool_calling.scores import tool_call_correctness, tool_call_format
 
@@ -31,6 +33,17 @@ def answer_quality(
         >>> answer_quality([reference, "4", "4"], [reference, reference, None])
         [1.0, 0.0, None]
     """
-    correctness = tool_call_correctness(completions, answer, low=0.0, high=1.0)
-    layout = tool_call_format(completions, answer)
-    return [form if calls is None else calls for calls, form in zip(correctness, layout, strict=True)]
+    return [
+        None if reference is None else _quality(text, reference)
+        for text, reference in paired_texts(completions, answer)
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _quality(text: str, reference: str) -> float:
+    """Of one answer; several judges and evaluations ask for the same one."""
+    correctness = tool_call_correctness([text], [reference], low=0.0, high=1.0)[0]
+    layout = tool_call_format([text], [reference])[0]
+    quality = layout if correctness is None else correctness
+    assert quality is not None  # there is a reference
+    return quality
