@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 import warnings
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -33,13 +34,14 @@ def verl_config(*overrides: str) -> Any:
         return compose("ppo_trainer", overrides=list(overrides))
 
 
-def gd2po_config(*options: str, keys: list[str] | None = None, n: int = 4) -> Any:
-    """The configuration of a gd2po run; options as `filtering=hard`."""
+def gd2po_config(*options: str, keys: list[str] | None = None, n: int = 4, overrides: Sequence[str] = ()) -> Any:
+    """The configuration of a gd2po run; options as `filtering=hard`, and what else a user overrides."""
     return verl_config(
         "algorithm.adv_estimator=gd2po",
         f"+algorithm.gd2po.reward_keys=[{','.join(keys or KEYS)}]",
         f"actor_rollout_ref.rollout.n={n}",
         *(f"+algorithm.gd2po.{option}" for option in options),
+        *overrides,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -44,12 +45,20 @@ MOVING = [
     *("--reward_conditions", '[{"reward": "think_length", "on": "tool_call_correctness", "threshold": 3.0}]'),
 ]
 """Weights of the three rewards, two of which move, and a condition."""
+DYNAMIC = ["--dynamic_sampling", "true", "--max_num_gen_batches", "4"]
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "undisturbed"
     complete(*ARGUMENTS, "--output_dir", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed_with_dynamic_sampling(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "dynamic"
+    complete(*ARGUMENTS, *DYNAMIC, "--output_dir", folder)
     return folder
 
 
@@ -105,3 +114,12 @@ def test_weights_that_move_go_on_where_they_were(
     assert by_step["weight/tool_call_format"].tolist() == [0.0] * 3 + [1.0] * 5
     expected = [CosineSchedule(1.0, 0.1, steps=STEPS)(step) for step in range(1, STEPS + 1)]
     assert by_step["weight/think_length"].tolist() == expected
+
+
+def test_replacements_are_drawn_as_if_nothing_had_happened(
+    undisturbed_with_dynamic_sampling: Path, tmp_path: Path
+) -> None:
+    kill_and_resume(tmp_path / "killed", 0, *DYNAMIC)
+    assert_the_same(tmp_path / "killed", undisturbed_with_dynamic_sampling)
+    history = json.loads((tmp_path / "killed" / "trainer_state.json").read_text())["log_history"]
+    assert any(entry.get("conflict/num_gen_batches", 1) > 1 for entry in history)

@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from gd2po.core.groups import Groups
+from gd2po.core.groups import Groups, compute_dtype
 from gd2po.core.tolerances import SIGNAL_TOLERANCE, SIGNAL_TOLERANCE_32
 
 
@@ -93,6 +93,26 @@ class AdvantageResult:
         """
         parts = self._made_from()
         return self.advantages.clone() if parts.loss_weight is None else self.advantages * self.loss_weight
+
+    @cached_property
+    def advantage_components(self) -> Tensor | None:
+        """(N, K) the components on the scale of `advantages`, to which they sum; None where there are none.
+
+        What whitening takes away from every kept rollout is taken in equal parts from the rewards that have a say.
+        """
+        if self.components is None:
+            return None
+        dtype = compute_dtype(self.components.device)
+        components, kept = self.components.to(dtype), self.keep_mask.to(dtype)
+        before, after = self.unwhitened.to(dtype), self.advantages.to(dtype)
+        # Whitening is affine over the kept rollouts, so that two sums tell its slope.
+        deviation = (before - (before * kept).sum() / kept.sum().clamp_min(1)) * kept
+        largest = deviation.abs().amax()  # the squares of huge deviations would overflow
+        unit = torch.where(largest > 0, deviation / largest, 0.0)
+        scaled = components * torch.where(largest > 0, (unit * after).sum() / (unit * unit).sum() / largest, 0.0)
+        has_say = (components != 0).any(0).to(dtype)
+        shift = (after - scaled.sum(1)) * kept / has_say.sum().clamp_min(1)
+        return (scaled + shift[:, None] * has_say).to(self.components.dtype)
 
     @cached_property
     def signal_mask(self) -> Tensor:

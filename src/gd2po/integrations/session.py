@@ -14,6 +14,7 @@ from gd2po.core import AdvantageResult, Setting, diagnose_batch
 from gd2po.core.agreement import Agreement
 from gd2po.core.metrics import PREFIX, batch_metrics
 from gd2po.core.tails import tail_weight
+from gd2po.core.transforms import reward_varies_mask
 from gd2po.diagnosis.verdict.advice import Advisor
 from gd2po.diagnosis.verdict.limits import WINDOW
 from gd2po.errors import ConfigError
@@ -131,6 +132,17 @@ class Session:
             correlations=None if self.agreement is None else self.agreement.correlation,
             token_counts=token_counts,
         )
+
+    def signal_masks(self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Which groups of a batch the method leaves a signal; the batch is not counted as one of the run.
+
+        Returns:
+            (N,) bool: the rollout's group has a signal; (N,) bool: it is cancelled, so that a reward varies in it and
+            the method leaves no signal.
+        """
+        has_signal = self.advantages(rewards, group_ids, token_counts, training=False).signal_mask
+        varies = reward_varies_mask(self.conditioned(rewards), group_ids, reward_weights=self._weights).any(1)
+        return has_signal, varies & ~has_signal
 
     def metrics(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult) -> dict[str, float]:
         """What a host logs of a batch: the rows of `METRICS`, tails of families, and threshold and weights as used."""

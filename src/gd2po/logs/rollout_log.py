@@ -30,7 +30,8 @@ class RolloutLog:
 
     Columns: `step`, `group` (unique within the file), `prompt`, `completion`, a column `reward/<name>` per reward as
     its function gave it (null where it does not apply), `advantage`, `kept`, `conflict`, `snr`, `keep_ratio`,
-    `completion_tokens`; and, of runs whose weights move over the steps, a column `weight/<name>` per reward.
+    `signal` (the method leaves the group one), `completion_tokens`; and, of runs whose weights move over the steps,
+    a column `weight/<name>` per reward.
 
     A resumed run writes its steps again. Before its first write it removes what the interrupted run had logged from
     that step on, so the log holds every step once. A file of an earlier step that was cut off is set aside with a
@@ -110,6 +111,7 @@ class RolloutLog:
             "conflict": result.conflict_mask.cpu().numpy(),
             "snr": result.snr.cpu().numpy(),
             "keep_ratio": result.keep_ratio.cpu().numpy(),
+            "signal": result.signal_mask.cpu().numpy(),
             "completion_tokens": token_counts.cpu().numpy(),
         }
         if reward_weights is not None:

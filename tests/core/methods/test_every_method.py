@@ -25,8 +25,8 @@ SUM_FIRST = ["grpo", "dr_grpo", "rloo", "reinforce_plus_plus_baseline"]  # saw t
 OVER_THE_BATCH = ["gdpo_corr", "dara", "saw", "sa_mrpo", "consensus"]  # gd2po too, with some of its options
 UNIT_FREE = ["gdpo", "gd2po", "consensus", "mo_grpo", "gdpo_corr", "dara", "saw", "sa_mrpo", "rvpo"]
 FIELDS = (
-    "advantages", "unwhitened", "reward_advantages", "components", "multipliers", "signal_mask", "present_mask",
-    "conflict_mask", "keep_mask", "keep_ratio", "snr",
+    "advantages", "unwhitened", "reward_advantages", "components", "advantage_components", "multipliers", "signal_mask",
+    "present_mask", "conflict_mask", "keep_mask", "keep_ratio", "snr",
 )  # fmt: skip
 
 Case = tuple[str, Batch, dict[str, Any]]
@@ -344,8 +344,17 @@ def test_components_add_up_and_dtype_device_and_shape_are_kept(case: Case) -> No
     if result.components is not None:
         assert result.components.shape == (num_rollouts, num_rewards)
         eps = torch.finfo(batch.rewards.dtype).eps
-        bound = 1e-12 + 2 * eps * result.components.double().abs().sum(1)
-        assert ((result.components.double().sum(1) - result.unwhitened.double()).abs() <= bound).all()
+        assert result.advantage_components is not None
+        for parts, whole in (
+            (result.components, result.unwhitened),
+            (result.advantage_components, result.advantages),
+        ):
+            bound = 1e-12 + 2 * eps * parts.double().abs().sum(1)
+            assert ((parts.double().sum(1) - whole.double()).abs() <= bound).all()
+            assert not parts[~result.keep_mask].any()
+        # The same say of each reward, up to one scale and one shift.
+        dead = ~(result.components != 0).any(0)
+        assert not result.advantage_components[:, dead].any()
 
 
 @settings(max_examples=100)

@@ -1,6 +1,6 @@
 """One step of the trainer with completions that are the same however many processes share them; see test_processes.py.
 
-python process_worker.py OUTPUT_DIR ROLLOUTS_PER_PROCESS
+python process_worker.py OUTPUT_DIR ROLLOUTS_PER_PROCESS [dynamic]
 """
 
 from __future__ import annotations
@@ -37,7 +37,21 @@ def kind(completion_ids: list[list[int]], **kwargs: Any) -> list[float | None]:
     return [None if len(ids) == 4 else -float(ids[0] % 3) for ids in completion_ids]
 
 
-def main(output_dir: str, rollouts_per_process: int) -> None:
+def on_some_prompts(reward: Any) -> Any:
+    """The reward, which is the same for all rollouts of every third prompt."""
+
+    def partly(prompts: list[str], **kwargs: Any) -> list[float | None]:
+        scores = reward(prompts=prompts, **kwargs)
+        return [
+            0.0 if int(prompt.split()[-1].rstrip(".")) % 3 == 0 else score
+            for prompt, score in zip(prompts, scores, strict=True)
+        ]
+
+    partly.__name__ = reward.__name__
+    return partly
+
+
+def main(output_dir: str, rollouts_per_process: int, *, dynamic: bool) -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(builtin_model("builtin:toolcalls"))
@@ -52,10 +66,12 @@ def main(output_dir: str, rollouts_per_process: int) -> None:
         per_device_train_batch_size=rollouts_per_process, max_completion_length=LONGEST, max_steps=2, logging_steps=1,
         save_strategy="no", report_to="none", disable_tqdm=True, optim="sgd", learning_rate=0.1, max_grad_norm=0.0,
         snr_threshold=0.6, whitening="tokens", reward_weights=[1.0, 0.5], log_rollouts=True, seed=3,
+        dynamic_sampling=dynamic, max_num_gen_batches=8,
     )  # fmt: skip
+    rewards = [length, kind]
     trainer = GD2POTrainer(
         model=LlamaForCausalLM(config),
-        reward_funcs=[length, kind],
+        reward_funcs=[on_some_prompts(reward) for reward in rewards] if dynamic else rewards,
         args=arguments,
         train_dataset=Dataset.from_dict({"prompt": [f"Say something about number {n}." for n in range(16)]}),
         processing_class=tokenizer,
@@ -66,4 +82,4 @@ def main(output_dir: str, rollouts_per_process: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), dynamic="dynamic" in sys.argv)

@@ -16,24 +16,25 @@ WORKER = Path(__file__).with_name("process_worker.py")
 TIMES = ("step_time", "runtime", "per_second", "profiling", "total_flos")
 
 
-def run(folder: Path, *, processes: int, rollouts: int) -> Path:
+def run(folder: Path, *options: str, processes: int, rollouts: int) -> Path:
     # Accelerate starts several processes under this name only; ACCELERATE_USE_CPU keeps them on the CPU.
     launcher = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_machines", "1", "--mixed_precision", "no"]
     launcher += ["--dynamo_backend", "no", "--num_processes", str(processes), "--main_process_port", "0"]
     several = launcher if processes > 1 else []
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run(
-        [sys.executable, *several, WORKER, folder, str(rollouts // processes)],
+        [sys.executable, *several, WORKER, folder, str(rollouts // processes), *options],
         env=environment, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 
+@pytest.mark.parametrize("options", [[], ["dynamic"]])
 @pytest.mark.parametrize("rollouts", [16, 12])  # of 12, each process has one group and half of another
-def test_two_processes_do_what_one_does(tmp_path: Path, rollouts: int) -> None:
-    one = run(tmp_path / "one", processes=1, rollouts=rollouts)
-    two = run(tmp_path / "two", processes=2, rollouts=rollouts)
+def test_two_processes_do_what_one_does(tmp_path: Path, rollouts: int, options: list[str]) -> None:
+    one = run(tmp_path / "one", *options, processes=1, rollouts=rollouts)
+    two = run(tmp_path / "two", *options, processes=2, rollouts=rollouts)
 
     tables = [pd.read_parquet(folder / "rollouts") for folder in (one, two)]
     assert len(tables[0]) == 2 * rollouts
@@ -41,6 +42,9 @@ def test_two_processes_do_what_one_does(tmp_path: Path, rollouts: int) -> None:
     pd.testing.assert_frame_equal(*tables, rtol=1e-6)
 
     logs = [json.loads((folder / "trainer_state.json").read_text())["log_history"] for folder in (one, two)]
+    if options:
+        assert logs[0][0]["conflict/num_gen_batches"] > 1
+        assert tables[0]["signal"].all()
     for first, second in zip(*logs, strict=True):
         assert first.keys() == second.keys()
         for name in first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
@@ -36,6 +36,10 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         reward_families: family by name of the reward, such as {"judge_a": "correct", "judge_b": "correct"}, or the same
             as JSON. A reward not named is a family of its own.
         skip_zero_advantage: leave rollouts without advantage out of forward and backward. The gradient is the same.
+        dynamic_sampling: replace groups without signal under the method by groups of other prompts, DAPO's dynamic
+            sampling on several rewards.
+        max_num_gen_batches: for it: how often to generate for one batch at most, the first time included.
+        gradient_coordination: "pcgrad" or "mgda" combine one gradient per reward instead of taking their sum.
         log_rollouts: write every rollout's rewards and advantage into `<output_dir>/rollouts`.
         reward_timeout: seconds after which a reward function that has not returned is named in a warning; training
             waits for it all the same. None for never.
@@ -81,6 +85,27 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             "gradient."
         },
     )
+    dynamic_sampling: bool = field(
+        default=False,
+        metadata={
+            "help": "Replace groups without signal under the method by groups of other prompts, until the batch is "
+            "full of groups with one (DAPO)."
+        },
+    )
+    max_num_gen_batches: int = field(
+        default=10,
+        metadata={
+            "help": "For dynamic_sampling: how often to generate for one batch at most, the first time included. After "
+            "that the run trains on what there is."
+        },
+    )
+    gradient_coordination: Literal["none", "pcgrad", "mgda"] = field(
+        default="none",
+        metadata={
+            "help": "Take one gradient per reward, a backward pass each, and combine them: pcgrad takes away what "
+            "conflicts, mgda takes the least combination; none is the gradient of the sum."
+        },
+    )
     log_rollouts: bool = field(
         default=False,
         metadata={"help": "Write every rollout's rewards and advantage to <output_dir>/rollouts, a file per step."},
@@ -116,6 +141,15 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             raise ConfigError(
                 "`multi_objective_aggregation` has no effect here: leave it out and set `advantage_estimator` to "
                 "'grpo' (sum, then normalise) or 'gdpo' (normalise, then sum)."
+            )
+        if self.dynamic_sampling and self.max_num_gen_batches < 2:
+            raise ConfigError(
+                "`max_num_gen_batches` must be at least 2 with `dynamic_sampling`, since the first is the batch "
+                f"itself: got {self.max_num_gen_batches}."
+            )
+        if self.gradient_coordination not in ("none", "pcgrad", "mgda"):
+            raise ConfigError(
+                f"`gradient_coordination` must be 'none', 'pcgrad' or 'mgda': got {self.gradient_coordination!r}."
             )
         self.setting()  # wrong options are heard of before the run
         self._parse_rewards()

@@ -2,7 +2,9 @@
 
 TRL gathers the rewards of all processes in `_calculate_rewards` and computes the advantages inline in
 `_generate_and_score_completions`. The trainer keeps the matrix that the first returns and replaces the advantages that
-the second returned; `_compute_loss` gets the rows that have a gradient. Everything else is TRL's. All three are
+the second returned; with dynamic sampling it calls that again for what has to be replaced. `_compute_loss` gets the
+rows that have a gradient, once per reward where gradients are coordinated, and then
+`_get_per_token_logps_and_entropies` returns the same forward pass each time. Everything else is TRL's. All four are
 private, so the versions of TRL are pinned and contract tests hold what is relied on.
 """
 
@@ -20,7 +22,11 @@ from gd2po.core.agreement import Agreement
 from gd2po.core.families import family_labels
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
+from gd2po.integrations.trl.dynamic_sampling import FilledBatch
+from gd2po.integrations.trl.gradient_coordination import GradientCoordinator, check_coordination
+from gd2po.integrations.trl.rows import COMPONENTS, loss_mask
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
+from gd2po.report.wording import counted
 from gd2po.rewards.guard import guarded
 from gd2po.runs.files import write_text
 
@@ -32,6 +38,7 @@ try:
     from gd2po.integrations.session import Session
     from gd2po.integrations.trl.config import GD2POConfig
     from gd2po.integrations.trl.reward_settings import ScheduleGuard, check_rewards, reward_name, weights_as_numbers
+    from gd2po.integrations.trl.sampler import DynamicSampler, sampling_metrics
 except ImportError as error:
     raise MissingDependencyError(f"GD2POTrainer needs TRL: pip install 'gd2po[trl]' ({error}).") from error
 
@@ -109,6 +116,15 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             self.add_callback(ScheduleGuard(weights))
         self._skips: bool | None = None if args.skip_zero_advantage else False
         """Whether rows without advantage are left out; None until the first batch tells whether they can be."""
+        self._sampler = DynamicSampler(self, self._session) if args.dynamic_sampling else None
+        self._said_bound = False
+        self._coordinator = None
+        if args.gradient_coordination != "none":
+            check_coordination(self, self._session)
+            trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            self._coordinator = GradientCoordinator(args.gradient_coordination, self.reward_func_names, trained)
+        self._forward: list[Any] | None = None
+        """The forward pass that the losses of several rewards share; None where each loss has its own."""
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         rewards: Tensor = super()._calculate_rewards(*args, **kwargs)
@@ -117,18 +133,31 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._move_weights()
-        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
-        rewards, self._gathered_rewards = self._gathered_rewards, None
-        assert rewards is not None  # _calculate_rewards ran just now
+        if self._sampler is not None and self.model.training:
+            output, rewards, found = self._sampler.filled(inputs, self._generate_once)
+            self._record_sampling(found)
+        else:
+            output, rewards = self._generate_once(inputs)
         num_generations = self.num_generations if self.model.training else self.num_generations_eval
         group_ids = torch.arange(len(rewards), device=rewards.device) // num_generations
-        token_counts = self.accelerator.gather(_loss_mask(output).sum(1))
+        token_counts = self.accelerator.gather(loss_mask(output).sum(1))
         result = self._session.advantages(rewards, group_ids, token_counts, training=self.model.training)
         first = self.accelerator.process_index * len(inputs)
         # TRL's policy losses are proportional to a positive factor of the advantage, so a weight of the loss is one.
         output["advantages"] = result.loss_advantages[first : first + len(inputs)]
+        if self._coordinator is not None and self.model.training:
+            assert result.advantage_components is not None  # `check_coordination` has asked the method
+            parts = result.advantage_components * result.loss_weight[:, None]
+            output[COMPONENTS] = parts[first : first + len(inputs)]
         self._record(rewards, group_ids, result, token_counts)
         return output
+
+    def _generate_once(self, inputs: list[dict[str, Any]]) -> tuple[dict[str, Any], Tensor]:
+        """What TRL makes of the prompts, and the rewards (N, K) of all processes."""
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        rewards, self._gathered_rewards = self._gathered_rewards, None
+        assert rewards is not None  # _calculate_rewards ran just now
+        return output, rewards
 
     def _move_weights(self) -> None:
         """The weights of the step that this batch is for, in evaluation of the last one; TRL logs with them too."""
@@ -155,8 +184,42 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             self._metrics["train"][f"{PREFIX}/skipped_rows"].append(reduced.skipped_rows)
             self._metrics["train"][f"{PREFIX}/skipped_tokens"].append(reduced.skipped_tokens)
             inputs, factor = reduced.inputs, reduced.loss_factor
+        if self._coordinator is not None and COMPONENTS in inputs:
+            return self._coordinated_loss(self._coordinator, model, inputs, factor)
         loss: Tensor = super()._compute_loss(model, inputs)
         return loss * factor
+
+    def _coordinated_loss(
+        self, coordinator: GradientCoordinator, model: Any, inputs: dict[str, Any], factor: float | Tensor
+    ) -> Tensor:
+        """The sum of the rewards' losses. Its backward pass does nothing: the gradients are taken here."""
+        components = inputs[COMPONENTS]
+
+        def loss_of(reward: int) -> Tensor:
+            own = {**inputs, "advantages": components[:, reward]}
+            return super(GD2POTrainer, self)._compute_loss(model, own) * factor  # type: ignore[no-any-return]
+
+        rewards = (components != 0).any(0).nonzero()[:, 0].tolist()
+        loss: Tensor
+        if not rewards:  # nothing to tell apart, and a gradient of zeros
+            loss = super()._compute_loss(model, inputs)
+        else:
+            self._forward = []
+            try:
+                loss = coordinator.add(loss_of, rewards).requires_grad_()
+            finally:
+                self._forward = None
+        if self.accelerator.sync_gradients:
+            for name, value in coordinator.combine().items():
+                self._metrics["train"][name].append(value)
+        return loss
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **kwargs: Any) -> Any:
+        if self._forward is None:
+            return super()._get_per_token_logps_and_entropies(*args, **kwargs)
+        if not self._forward:
+            self._forward.append(super()._get_per_token_logps_and_entropies(*args, **kwargs))
+        return self._forward[0]
 
     def _leaves_out(self, model: Any, inputs: dict[str, Any]) -> bool:
         """Whether rows without advantage are left out, found out and said once."""
@@ -167,6 +230,20 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             if reason is not None:
                 logger.warning(f"`skip_zero_advantage` is off: {reason}.")
         return self._skips
+
+    def _record_sampling(self, found: FilledBatch) -> None:
+        """Log how the batch was filled, and say once if it could not be."""
+        for name, value in sampling_metrics(found, self.num_generations).items():
+            self._metrics["train"][name].append(value)
+        if found.left_silent and not self._said_bound:
+            self._said_bound = True
+            groups = counted(found.left_silent, "group")
+            logger.warning(
+                f"`dynamic_sampling`: after {found.gen_batches} generation batches (`max_num_gen_batches`) {groups} of "
+                f"{len(found.batch.rewards) // self.num_generations} still had no signal; the run trains on the batch "
+                "as it is. Easier or harder prompts, a higher temperature, or more rollouts per prompt would help. "
+                "(Said once.)"
+            )
 
     def _record(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
         """Log the batch: metrics, TRL's completions table, and in training the rollout log."""
@@ -204,9 +281,3 @@ def _checked(reward_func: Any, timeout: float | None) -> Any:
             f"{reward_func!r}."
         )
     return guarded(reward_func, timeout)
-
-
-def _loss_mask(output: dict[str, Any]) -> Tensor:
-    """(B, T) the completion tokens that carry loss: tool results and masked truncated completions do not."""
-    mask: Tensor = output["completion_mask"]
-    return mask * output["tool_mask"] if "tool_mask" in output else mask

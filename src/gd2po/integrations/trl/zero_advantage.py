@@ -11,16 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_PROMPT_COLUMNS = ("prompt_ids", "prompt_mask")
-_COMPLETION_COLUMNS = (
-    "completion_ids",
-    "completion_mask",
-    "tool_mask",
-    "old_per_token_logps",
-    "sampling_per_token_logps",
-    "importance_sampling_ratio",
-)
-_ROWS = (*_PROMPT_COLUMNS, *_COMPLETION_COLUMNS, "advantages")
+from gd2po.integrations.trl.rows import ROW_COLUMNS, has_gradient, loss_mask, trim_padding, unknown_columns
 
 _PER_ROLLOUT = ("grpo", "sapo", "luspo", "dr_grpo")
 """Losses that divide by the number of rollouts."""
@@ -47,7 +38,7 @@ class ReducedInputs:
 
 def reason_to_keep_all(trainer: Any, inputs: dict[str, Any]) -> str | None:
     """Why rows without advantage cannot be left out under the trainer's settings, or None if they can."""
-    unknown = [key for key, value in inputs.items() if _is_batched(value) and key not in _ROWS]
+    unknown = unknown_columns(inputs)
     if trainer.beta != 0:
         return "the KL penalty (beta) acts on every rollout"
     if getattr(trainer, "_entropy_bonus_enabled", False):
@@ -78,7 +69,7 @@ def reduce_inputs(inputs: dict[str, Any], *, loss_type: str, rotary: bool, accel
     advantages = inputs["advantages"]
     total = len(advantages)
     lengths = inputs["completion_mask"].sum(1)
-    wanted = advantages != 0
+    wanted = has_gradient(inputs)
     kept = wanted.sum()
     if accelerator.num_processes > 1:
         kept = accelerator.gather(kept.reshape(1)).max()
@@ -88,17 +79,15 @@ def reduce_inputs(inputs: dict[str, Any], *, loss_type: str, rotary: bool, accel
     # Rows with an advantage come first, then the shortest; back in their order for the sake of reproducible sums.
     order = torch.argsort(torch.where(wanted, -1, lengths), stable=True)
     rows = order[:count].sort().values
-    reduced = {key: value[rows] if key in _ROWS else value for key, value in inputs.items()}
-    _trim(reduced, rotary)
+    reduced = {key: value[rows] if key in ROW_COLUMNS else value for key, value in inputs.items()}
+    trim_padding(reduced, prompts=rotary)
 
-    loss_mask = inputs["completion_mask"]
-    if "tool_mask" in inputs:
-        loss_mask = loss_mask * inputs["tool_mask"]
+    carries_loss = loss_mask(inputs)
     factor = advantages.new_ones(())
     if loss_type in _PER_ROLLOUT:
         factor = factor * (count / total)
     elif loss_type in _PER_TOKEN:
-        factor = factor * loss_mask[rows].sum().clamp(min=1) / loss_mask.sum().clamp(min=1)
+        factor = factor * carries_loss[rows].sum().clamp(min=1) / carries_loss.sum().clamp(min=1)
     return ReducedInputs(reduced, factor, 1 - count / total, 1 - _positions(reduced) / _positions(inputs))
 
 
@@ -108,30 +97,6 @@ def has_rotary_positions(model: Any) -> bool:
     return getattr(config, "rope_parameters", None) is not None or getattr(config, "rope_theta", None) is not None
 
 
-def _trim(reduced: dict[str, Any], rotary: bool) -> None:
-    """Take away the columns in which every row is padding: before the prompts and after the completions."""
-    if rotary:
-        first = int(_used_columns(reduced["prompt_mask"])[0])
-        for key in _PROMPT_COLUMNS:
-            reduced[key] = reduced[key][:, first:]
-    width = reduced["completion_mask"].shape[1]
-    end = int(_used_columns(reduced["completion_mask"])[-1]) + 1
-    for key in _COMPLETION_COLUMNS:
-        if key in reduced and reduced[key].ndim == 2 and reduced[key].shape[1] == width:
-            reduced[key] = reduced[key][:, :end]
-
-
-def _used_columns(mask: Tensor) -> Tensor:
-    """Indices of the columns that some row uses; the first if none does."""
-    used = mask.any(0).nonzero().flatten()
-    return used if len(used) else used.new_zeros(1)
-
-
 def _positions(inputs: dict[str, Any]) -> int:
     rows, prompt = inputs["prompt_ids"].shape
     return int(rows * (prompt + inputs["completion_ids"].shape[1]))
-
-
-def _is_batched(value: Any) -> bool:
-    """Tensors and lists are by row, image or tile; single numbers and None are not."""
-    return isinstance(value, (list, tuple)) or (isinstance(value, Tensor) and value.ndim > 0)

@@ -112,9 +112,14 @@ def _split_key(key: str) -> tuple[str, int]:
     return session, int(position)
 
 
+def uid_of(key: str) -> str:
+    """The group that a row of a v1 trainer belongs to."""
+    return _split_key(key)[0].rpartition("_")[0]
+
+
 def _check_whole_groups(batch: Any, partitions: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise where rollouts of a prompt of this batch wait in the queue for another batch."""
-    uids = {_split_key(key)[0].rpartition("_")[0] for key in batch.keys}
+    uids = {uid_of(key) for key in batch.keys}
     mine = set(batch.keys)
     for key, tag in partitions.get(batch.partition_id, {}).items():
         uid = key.rpartition("_")[0].rpartition("_")[0]

@@ -31,6 +31,7 @@ from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError
 from gd2po.integrations.components import HostSettings, number_groups, reward_means
 from gd2po.integrations.session import Session
 from gd2po.integrations.verl.batches import Rollouts, from_non_tensor_batch, from_transfer_queue
+from gd2po.integrations.verl.group_filter import GroupFilter, asks_for_filter, check_filter
 
 try:
     from packaging.specifiers import SpecifierSet
@@ -85,6 +86,8 @@ class HandedBatch:
 _handed: ContextVar[HandedBatch | None] = ContextVar("gd2po_handed", default=None)
 _sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
 """One per trainer in this process, from when it is made: advice and the rollout log are about a whole run."""
+_filters: WeakKeyDictionary[Any, GroupFilter] = WeakKeyDictionary()
+"""By replay buffer, of the trainers that filter groups by the reward vector."""
 
 
 def gd2po_estimator(
@@ -156,9 +159,10 @@ def check_config(config: Any) -> HostSettings:
     return HostSettings.from_mapping(config.get(NAME), f"algorithm.{NAME}")
 
 
-def _check_run(config: Any) -> HostSettings:
+def _check_run(config: Any, *, legacy: bool) -> HostSettings:
     """Hear about mistakes when the trainer is made, and not after the first batch."""
     settings = check_config(config.algorithm)
+    check_filter(config, legacy=legacy)
     rollouts = config.actor_rollout_ref.rollout.n
     if rollouts < 2:
         raise ConfigError(
@@ -239,21 +243,36 @@ def _wrap_v1(trainer: Any) -> None:
         with _handing(handed):
             batch = original(self, batch, metrics)
         metrics.update(handed.metrics)
+        if self.replay_buffer in _filters:
+            metrics.update(_filters[self.replay_buffer].metrics())
         return batch
 
     trainer._compute_advantage = compute_advantage
 
 
-def _wrap_init(trainer: Any) -> None:
+def _wrap_filter(replay_buffer: Any) -> None:
+    original = replay_buffer._dapo_filtered_keys
+
+    @functools.wraps(original)
+    def dapo_filtered_keys(self: Any, partition_id: str) -> Any:
+        ours = _filters.get(self)
+        return original(self, partition_id) if ours is None else ours.filtered(self, partition_id)
+
+    replay_buffer._dapo_filtered_keys = dapo_filtered_keys
+
+
+def _wrap_init(trainer: Any, *, legacy: bool) -> None:
     original = trainer.__init__
 
     @functools.wraps(original)
     def init(self: Any, config: Any, *args: Any, **kwargs: Any) -> None:
-        settings = _check_run(config) if config.algorithm.adv_estimator == NAME else None
+        settings = _check_run(config, legacy=legacy) if config.algorithm.adv_estimator == NAME else None
         original(self, config, *args, **kwargs)
         if settings is not None:
             settings.require_steps(getattr(self, "total_training_steps", None))
             _sessions[self] = settings.session()
+            if asks_for_filter(config):
+                _filters[self.replay_buffer] = GroupFilter(self, _sessions[self])
 
     trainer.__init__ = init
 
@@ -266,7 +285,7 @@ def _install() -> None:
     from verl.trainer.ppo import ray_trainer
 
     _wrap_legacy(ray_trainer)
-    _wrap_init(ray_trainer.RayPPOTrainer)
+    _wrap_init(ray_trainer.RayPPOTrainer, legacy=True)
     ADV_ESTIMATOR_REGISTRY[NAME] = gd2po_estimator
     try:
         from verl.trainer.ppo.v1.trainer_base import PPOTrainer
@@ -274,8 +293,11 @@ def _install() -> None:
         if error.name is None or error.name.startswith("verl"):
             raise
         return  # verl's own v1 trainer needs it too and says so; the legacy one works without
+    from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
     _wrap_v1(PPOTrainer)
-    _wrap_init(PPOTrainer)
+    _wrap_filter(ReplayBuffer)
+    _wrap_init(PPOTrainer, legacy=False)
 
 
 try:
