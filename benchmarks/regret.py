@@ -39,13 +39,14 @@ SETTINGS = {
     "rvpo": _setting(method="rvpo"),
     "consensus": _setting(method="consensus"),
     "- families given": _setting(method="consensus", partners="correlated"),
-    "- filter": _setting(method="consensus", drop_conflicts=False),
+    "all conflicts": _setting(method="consensus", drop_conflicts="all"),
+    "- filter": _setting(method="consensus", drop_conflicts="none"),
     "- ranks": _setting(method="consensus", standardisation="zscore"),
     "- minimum": _setting(method="consensus", combination="mean"),
-    "worst case": _setting(method="consensus", combination="minimum", drop_conflicts=False),
+    "worst case": _setting(method="consensus", combination="minimum", drop_conflicts="none"),
     "uncertainty": _setting(method="consensus", combination="uncertainty"),
 }
-"""Known methods, consensus, and consensus with a part taken away ("-") or another inside a family."""
+"""Known methods, consensus, and consensus with a part taken away ("-") or with another in its place."""
 
 
 def half_of_worlds(half: str) -> list[str]:

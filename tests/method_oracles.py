@@ -293,7 +293,7 @@ def consensus(
     standardisation: str,
     combination: str,
     kappa: float,
-    drop_conflicts: bool,
+    drop_conflicts: str,
 ) -> Expected:
     z, rewards = given.z_scores(), given.rewards_range
     families, near_an_edge = given.families, False
@@ -317,13 +317,10 @@ def consensus(
         ]
         for i in range(len(z))
     ]
-    components = [[abs(w) * value for w, value in zip(given.weights, row, strict=True)] for row in x]
+    weighted = [[abs(w) * value for w, value in zip(given.weights, row, strict=True)] for row in x]
+    components = [list(row) for row in weighted]
     pairs = [(k, other) for k in rewards for other in rewards if k < other and families[k] == families[other]]
-    keep = [
-        here and not (drop_conflicts and oracles.conflicts(row, pairs))
-        for here, row in zip(given.present(), components, strict=True)
-    ]
-    near_an_edge = near_an_edge or any(abs(abs(value) - 1e-8) < 1e-10 for row in components for value in row)
+    near_an_edge = near_an_edge or any(abs(abs(value) - 1e-8) < 1e-10 for row in weighted for value in row)
     if combination != "mean":
         for family in set(families):
             of_family = [k for k in rewards if families[k] == family]
@@ -341,6 +338,13 @@ def consensus(
                         mean = math.fsum(voice[j] for j in speaking) / len(speaking)
                         for k in of_family:
                             components[i][k] = abs(given.weights[k]) * (voice[i] - mean) * given.applies(i, k)
+    totals = [math.fsum(row) for row in components]
+    near_an_edge = near_an_edge or any(abs(total - 1e-8) < 1e-10 for total in totals)
+    may_drop = [drop_conflicts == "all" or (drop_conflicts == "praised" and total > 1e-8) for total in totals]
+    keep = [
+        here and not (may and oracles.conflicts(row, pairs))
+        for here, row, may in zip(given.present(), weighted, may_drop, strict=True)
+    ]
     components = [[value * is_kept for value in row] for row, is_kept in zip(components, keep, strict=True)]
     return added_up(components, keep=keep, near_an_edge=near_an_edge)
 

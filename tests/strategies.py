@@ -155,7 +155,7 @@ def method_options(draw: st.DrawFn, name: str, batch: Batch) -> dict[str, Any]:
         drawn["min_correlation"] = draw(st.just(0.1) | SHARES | SHARES.map(lambda share: -share))
         drawn["standardisation"] = draw(st.sampled_from(["zscore", "rank", "rank_partners"]))
         drawn["combination"] = draw(st.sampled_from(["mean", "soft_minimum", "minimum", "uncertainty"]))
-        drawn["drop_conflicts"] = draw(st.booleans())
+        drawn["drop_conflicts"] = draw(st.sampled_from(["praised", "all", "none"]))
     if name in ("rvpo", "consensus"):
         drawn["kappa"] = draw(st.sampled_from([0.0, 0.01, 0.5, 1.0, 2.0, 20.0]))
     return drawn

@@ -33,14 +33,14 @@ def test_without_partners_it_is_gdpo_to_the_last_bit(batch: Batch, whitening: st
 
 @given(batch=batches(), whitening=WHITENING)
 def test_without_ranks_minimum_and_filter_it_is_gdpo_to_the_last_bit(batch: Batch, whitening: str) -> None:
-    off = {"standardisation": "zscore", "combination": "mean", "drop_conflicts": False, "whitening": whitening}
+    off = {"standardisation": "zscore", "combination": "mean", "drop_conflicts": "none", "whitening": whitening}
     assert torch.equal(of(consensus_advantages, batch, **off), of(gdpo_advantages, batch, whitening=whitening))
 
 
 @given(batch=batches(), families=st.lists(st.integers(0, 1), min_size=4, max_size=4))
 def test_ranks_and_filter_alone_are_those_of_gd2po(batch: Batch, families: list[int]) -> None:
     labels = families[: batch.rewards.shape[1]]
-    found = of(consensus_advantages, batch, reward_families=labels, combination="mean")
+    found = of(consensus_advantages, batch, reward_families=labels, combination="mean", drop_conflicts="all")
     expected = of(
         gd2po_advantages, batch, reward_families=labels, conflict_pairs="families", standardisation="rank_partners",
         filtering="hard", query_reweighting=False,
@@ -65,15 +65,29 @@ def test_a_fooled_judge_wins_nothing_alone() -> None:
     rewards[0, 0] = 50.0  # the worst answer fools the first judge
     ids, families = torch.zeros(6, dtype=torch.int64), ["judge", "judge"]
     assert gdpo_advantages(rewards, ids).advantages[0] > 0
-    cautious = consensus_advantages(rewards, ids, reward_families=families, drop_conflicts=False)
+    cautious = consensus_advantages(rewards, ids, reward_families=families, drop_conflicts="none")
     assert cautious.advantages[0] < 0
-    dropped = consensus_advantages(rewards, ids, reward_families=families)
+    dropped = consensus_advantages(rewards, ids, reward_families=families, drop_conflicts="all")
     assert not dropped.keep_mask[0]
     assert dropped.advantages[0] == 0
+    blamed = consensus_advantages(rewards, ids, reward_families=families)
+    assert blamed.keep_mask[0]
+    assert blamed.advantages[0] < 0
+
+
+@given(batch=batches())
+def test_of_conflicts_only_those_that_would_be_praised_are_dropped(batch: Batch) -> None:
+    families = [0] * batch.rewards.shape[1]
+    options = {"reward_weights": batch.weights, "reward_families": families, "whitening": "none"}
+    kept = consensus_advantages(batch.rewards, batch.group_ids, drop_conflicts="none", **options)
+    found = consensus_advantages(batch.rewards, batch.group_ids, **options)
+    praised = kept.conflict_mask & (kept.advantages > 1e-8)
+    assert torch.equal(found.keep_mask, kept.present_mask & ~praised)
+    assert torch.equal(found.advantages, torch.where(praised, 0.0, kept.advantages))
 
 
 def test_the_voice_of_a_family_has_mean_0_in_every_group() -> None:
-    found = consensus_advantages(REWARDS, GROUP_IDS, reward_families=[0, 0, 0], drop_conflicts=False, whitening="none")
+    found = consensus_advantages(REWARDS, GROUP_IDS, reward_families=[0, 0, 0], drop_conflicts="none", whitening="none")
     assert found.advantages.view(4, 6).sum(1).abs().max() < 1e-12
     assert found.components is not None
     assert torch.equal(found.components[:, 0], found.components[:, 2])

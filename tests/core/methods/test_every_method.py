@@ -215,7 +215,7 @@ def test_the_unit_of_a_reward_means_nothing_but_the_share_of_the_epsilon(
     if name == "gd2po":
         options |= {"filtering": "none"}
     if name == "consensus":
-        options |= {"drop_conflicts": False, "partners": "auto"}
+        options |= {"drop_conflicts": "none", "partners": "auto"}
         batch = dataclasses.replace(batch, families=batch.families or [0] * batch.rewards.shape[1])
     if name == "saw":
         options |= {"mode": "gdpo"}

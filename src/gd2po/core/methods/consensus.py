@@ -25,10 +25,11 @@ from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.methods.warnings import ranks_of_two
 from gd2po.core.result import AdvantageResult
-from gd2po.core.tolerances import SNR_EPS
+from gd2po.core.tolerances import SIGN_TOLERANCE, SNR_EPS
 from gd2po.errors import InvalidInputError
 
 Partners = Literal["auto", "correlated"]
+DropConflicts = Literal["praised", "all", "none"]
 
 
 def consensus_advantages(
@@ -40,7 +41,7 @@ def consensus_advantages(
     standardisation: Standardisation = "rank_partners",
     combination: Combination = "soft_minimum",
     kappa: Annotated[float, Range(0, float("inf"))] = 1.0,
-    drop_conflicts: bool = True,
+    drop_conflicts: DropConflicts = "praised",
     reward_weights: Weights = None,
     reward_families: Families = None,
     correlations: Tensor | None = None,
@@ -55,8 +56,9 @@ def consensus_advantages(
        z-score where not, turned round where the weight is negative.
     3. **Combine**: m_f, the soft minimum `-1/kappa log sum_k p_k exp(-kappa x_k)` over the rewards of the family that
        apply, with `p_k = |weight_k|` over their sum; minus its mean over the group. m is x in a family of one.
-    4. **Drop** rollouts on which rewards of one family have opposite signs.
-    5. **Sum** over all rewards, `s = sum_k |weight_k| m_f(k)`, and whiten over what is kept.
+    4. **Sum** over all rewards: `s = sum_k |weight_k| m_f(k)`.
+    5. **Drop** rollouts with s > 0 on which rewards of one family have opposite signs: they are praised, and somebody
+       errs. Those that are blamed stay, so that what fooled a reward is unlearned. Whiten over what is kept.
 
     Without partners anywhere this is `gdpo`. A lone rollout, and a group of dead rewards, have s = 0.
 
@@ -69,7 +71,7 @@ def consensus_advantages(
         combination: of the rewards of a family: "soft_minimum"; "minimum", the worst case; "mean", which leaves them as
             they are; or "uncertainty", `mean - kappa/2 variance`.
         kappa: at least 0, how cautious the soft minimum and "uncertainty" are.
-        drop_conflicts: whether step 4 is taken.
+        drop_conflicts: "praised" as in step 5; "all" drops them whatever their s; "none" keeps them.
         reward_weights: (K,) None means all 1. A weight of 0 takes the reward out; a negative one is the positive one on
             the negated reward.
         reward_families: (K,) labels, equal for rewards that measure the same thing.
@@ -131,16 +133,19 @@ def consensus_advantages(
     families = batch.families or _correlated_families(batch, zscores, min_correlation)
     standardised = partly_ranked(batch, zscores, family_pairs(families), standardisation)
     conflicts = family_conflict_mask(batch.weigh(standardised), families)
-    keep = batch.present & ~conflicts if drop_conflicts else batch.present
     components = _components(batch, standardised, families, combination, kappa)
+    total = components.sum(REWARD_DIM)
+    keep = batch.present
+    if drop_conflicts != "none":
+        keep = keep & ~(conflicts if drop_conflicts == "all" else conflicts & (total > SIGN_TOLERANCE))
     return batch.filtered_result(
-        components.sum(REWARD_DIM) * keep,
+        total * keep,
         reward_advantages=zscores,
         conflicts=conflicts,
         snr=agreement_snr(batch.weigh(zscores), SNR_EPS, REWARD_DIM),
         keep=keep,
         keep_ratio=batch.keep_ratio(keep),
-        snr_threshold=float(drop_conflicts),
+        snr_threshold=float(drop_conflicts != "none"),
         components=components,
         factor=keep.to(batch.dtype),
     )
@@ -199,7 +204,7 @@ def _finds_families(options: Mapping[str, Any]) -> bool:
 
 CONSENSUS = Method(
     name="consensus",
-    title="the rewards of a family as one cautious voice, without the rollouts on which they conflict; families summed",
+    title="the rewards of a family as one cautious voice, without praise where they conflict; the families summed",
     source="gd2po's own, with the soft minimum of RVPO, arXiv:2605.05750",
     function=consensus_advantages,
     warn=_warnings,
