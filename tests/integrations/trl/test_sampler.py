@@ -276,9 +276,11 @@ def test_images_are_refused(make_trainer: Any) -> None:
         make_trainer([constant], dataset=data, dynamic_sampling=True)
 
 
-@pytest.mark.parametrize("most", [1, 0, -3])
+@pytest.mark.parametrize("most", [1, 0, -3, 2.5, "many", True])
 def test_a_bound_that_allows_no_replacement_is_refused(make_trainer: Any, most: int) -> None:
-    with pytest.raises(ConfigError, match=f"`max_num_gen_batches` must be at least 2 .* got {most}"):
+    with pytest.raises(
+        ConfigError, match=f"`max_num_gen_batches` must be a whole number of at least 2 .* got {most!r}"
+    ):
         make_trainer([constant], dynamic_sampling=True, max_num_gen_batches=most)
 
 

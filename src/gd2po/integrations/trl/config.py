@@ -142,10 +142,11 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
                 "`multi_objective_aggregation` has no effect here: leave it out and set `advantage_estimator` to "
                 "'grpo' (sum, then normalise) or 'gdpo' (normalise, then sum)."
             )
-        if self.dynamic_sampling and self.max_num_gen_batches < 2:
+        most = self.max_num_gen_batches
+        if self.dynamic_sampling and (isinstance(most, bool) or not isinstance(most, int) or most < 2):
             raise ConfigError(
-                "`max_num_gen_batches` must be at least 2 with `dynamic_sampling`, since the first is the batch "
-                f"itself: got {self.max_num_gen_batches}."
+                "`max_num_gen_batches` must be a whole number of at least 2 with `dynamic_sampling`, since the first "
+                f"is the batch itself: got {most!r}."
             )
         if self.gradient_coordination not in ("none", "pcgrad", "mgda"):
             raise ConfigError(
