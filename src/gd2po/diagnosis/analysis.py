@@ -26,6 +26,7 @@ from gd2po.diagnosis.model import (
 from gd2po.diagnosis.numbers.batch import Batch
 from gd2po.diagnosis.numbers.conditions import evaluate_conditions, natural_conditions
 from gd2po.diagnosis.numbers.estimates import Estimates
+from gd2po.diagnosis.numbers.families import FamilySample, FoundFamily, find_families
 from gd2po.diagnosis.numbers.methods import evaluate_settings
 from gd2po.diagnosis.numbers.sample import Step, StepSample
 from gd2po.diagnosis.numbers.sums import THRESHOLDS, Sums, pairs_of, threshold_index
@@ -33,11 +34,13 @@ from gd2po.diagnosis.numbers.weights import StepWeights
 from gd2po.diagnosis.sections import (
     course_section,
     explorer_section,
+    families_section,
     overall_section,
     pairs_section,
     prompts_section,
     rewards_section,
     run_threshold,
+    shown_texts,
     source_section,
 )
 from gd2po.diagnosis.verdict.conflicts import judge, pair_kinds
@@ -108,29 +111,32 @@ def diagnose(
     steps = sums.steps()
     as_given = [_with_weights(step, weights) for step in sample.steps()]
     rewards = rewards_section(names, weights, sums, steps, estimates)
+    seen = _conditioned(as_given, settings, names)
     with _one_thread():
-        evaluated = evaluate_settings(
-            _conditioned(as_given, settings, names), names, weights.usual, run, settings.reward_families
-        )
+        evaluated = evaluate_settings(seen, names, weights.usual, run, settings.reward_families)
+        found = _families(seen, names, rewards, settings)
         conditions = _conditions(as_given, names, weights.usual, settings, asked, rewards)
     notes = [*settings.notes, *_assumptions(settings, weights_origin, weights.without(steps["step"])), *evaluated.notes]
     source = source_section(log, sums, steps, settings=settings, weights_origin=weights_origin, notes=notes)
     kinds = pair_kinds(estimates)
     overall = overall_section(estimates)
     explorer = explorer_section(rewards, sums, estimates, settings)
+    texts = shown_texts(log, sums, *found)
+    families = families_section(log, names, *found, [k for k, one in enumerate(rewards) if one.counts], texts)
     own = next((method for method in evaluated.numbers if method.is_run), None)
     return Diagnosis(
         source=source,
-        verdict=judge(Evidence(source, rewards, overall, explorer, estimates, kinds, own)),
+        verdict=judge(Evidence(source, rewards, overall, explorer, estimates, kinds, families, own)),
         rewards=rewards,
         pairs=pairs_section(names, kinds, estimates),
+        families=families,
         overall=overall,
         conditions=conditions,
         methods=evaluated.numbers,
         method_sample=MethodSample(len(as_given), sum(len(step.rewards) for step in as_given)),
         explorer=explorer,
         course=course_section(names, steps),
-        prompts=prompts_section(log, sums),
+        prompts=prompts_section(log, sums, texts),
         version=metadata.version("gd2po"),
     )
 
@@ -165,6 +171,14 @@ def _conditioned(steps: Sequence[Step], settings: RunSettings, names: Sequence[s
     if conditions is None:
         return list(steps)
     return [replace(step, rewards=conditions.apply(step.rewards, names)) for step in steps]
+
+
+def _families(
+    steps: Sequence[Step], names: Sequence[str], rewards: Sequence[RewardNumbers], settings: RunSettings
+) -> tuple[FamilySample, list[FoundFamily]]:
+    sample = FamilySample.of(steps, [reward.weight for reward in rewards])
+    active = [k for k, reward in enumerate(rewards) if reward.counts and reward.applies > 0]
+    return sample, find_families(sample, names, active, settings.reward_families)
 
 
 def _asked_conditions(given: Any, names: Sequence[str]) -> RewardConditions | None:

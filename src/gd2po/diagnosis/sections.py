@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,6 +10,8 @@ from gd2po.core import METHODS, Setting, binary_snr_ceiling
 from gd2po.diagnosis.model import (
     Course,
     Explorer,
+    FamilyNumbers,
+    FamilyRollout,
     OverallNumbers,
     PairKind,
     PairNumbers,
@@ -22,10 +24,15 @@ from gd2po.diagnosis.model import (
 )
 from gd2po.diagnosis.numbers.batch import Floats
 from gd2po.diagnosis.numbers.estimates import Estimates
-from gd2po.diagnosis.numbers.sums import MOST_DISTINCT, THRESHOLDS, Sums, pairs_of, threshold_index
+from gd2po.diagnosis.numbers.families import FamilySample, FoundFamily, ShownPlace
+from gd2po.diagnosis.numbers.sums import MOST_DISTINCT, THRESHOLDS, ConflictedGroup, Sums, pairs_of, threshold_index
 from gd2po.diagnosis.numbers.weights import StepWeights
+from gd2po.diagnosis.verdict.families import EVIDENCE, declaration, resembled_world
 from gd2po.logs.reward_log import RewardLog
 from gd2po.runs.settings import RunSettings, plain_values
+
+Texts = Mapping[int, tuple[str | None, str | None]]
+"""Prompt and completion of rollouts by place."""
 
 MOST_POINTS = 200
 """Points of a curve over the steps."""
@@ -35,6 +42,9 @@ SHOWN_GROUPS = 8
 
 LONGEST_TEXT = 4000
 """Characters of a prompt or completion that a report shows."""
+
+LONGEST_EXCERPT = 600
+"""Characters of a text that shows how a family disagrees."""
 
 SNR_BINS = 20
 
@@ -142,6 +152,62 @@ def pairs_section(names: Sequence[str], kinds: Sequence[PairKind], estimates: Es
     return [PairNumbers((names[j], names[k]), rate, correlation, kind) for (j, k), rate, correlation, kind in pairs]
 
 
+def shown_texts(log: RewardLog, sums: Sums, sample: FamilySample, found: Sequence[FoundFamily]) -> Texts:
+    """The texts of all rollouts that a report may show, in one reading of the log."""
+    places = [int(sample.places[shown.row]) for family in found for shown in family.shown]
+    return log.texts(places + [place for group in _candidates(sums) for place in group.places.tolist()])
+
+
+def families_section(
+    log: RewardLog,
+    names: Sequence[str],
+    sample: FamilySample,
+    found: Sequence[FoundFamily],
+    active: Sequence[int],
+    texts: Texts,
+) -> list[FamilyNumbers]:
+    """The families, with the rollouts that show best how each disagrees."""
+
+    def rollout(family: FoundFamily, shown: ShownPlace) -> FamilyRollout:
+        place = int(sample.places[shown.row])
+        prompt, completion = texts.get(place, (None, None))
+        scores = sample.rewards[shown.row].tolist()
+        return FamilyRollout(
+            step=int(sample.steps[shown.row]),
+            where=log.place(place),
+            prompt=_cut(prompt, LONGEST_EXCERPT),
+            completion=_cut(completion, LONGEST_EXCERPT),
+            reward=names[shown.reward],
+            ahead=shown.ahead,
+            scores={names[k]: _decimal(scores[k]) for k in family.members},
+        )
+
+    sections = []
+    for family in found:
+        members = [names[k] for k in family.members]
+        sections.append(
+            FamilyNumbers(
+                name=family.label,
+                rewards=members,
+                origin=family.origin,
+                certainty=family.certainty,
+                weakest=(names[family.weakest[0]], names[family.weakest[1]]),
+                agreement=family.agreement,
+                tail=family.tail,
+                heavy_sureness=family.heavy_sureness,
+                unevenness=family.unevenness,
+                uneven_sureness=family.uneven_sureness,
+                far=family.far,
+                methods=family.methods,
+                rollouts=[rollout(family, shown) for shown in family.shown],
+                declaration=declaration(members, family.label),
+                world=resembled_world(family, has_others=len(active) > len(members)),
+                evidence=EVIDENCE,
+            )
+        )
+    return sections
+
+
 def overall_section(estimates: Estimates) -> OverallNumbers:
     """The numbers of all rewards together."""
     return OverallNumbers(
@@ -235,14 +301,17 @@ def course_section(names: Sequence[str], steps: dict[str, Floats]) -> Course:
     )
 
 
-def prompts_section(log: RewardLog, sums: Sums) -> list[ShownGroup]:
+def _candidates(sums: Sums) -> list[ConflictedGroup]:
+    """The most conflicted groups: twice as many as are shown, enough unless one prompt comes again and again."""
+    ordered = sorted(sums.conflicted, key=lambda item: item[:2], reverse=True)
+    return [group for *_, group in ordered[: 2 * SHOWN_GROUPS]]
+
+
+def prompts_section(log: RewardLog, sums: Sums, texts: Texts) -> list[ShownGroup]:
     """The most conflicted groups, each prompt once."""
-    candidates = [group for *_, group in sorted(sums.conflicted, key=lambda item: item[:2], reverse=True)]
-    # Texts are fetched for twice as many as are shown: enough unless one prompt comes again and again.
-    texts = log.texts([place for group in candidates[: 2 * SHOWN_GROUPS] for place in group.places.tolist()])
     shown: list[ShownGroup] = []
     prompts: set[str] = set()
-    for group in candidates[: 2 * SHOWN_GROUPS]:
+    for group in _candidates(sums):
         prompt = texts.get(int(group.places[0]), (None, None))[0]
         if prompt is not None and prompt in prompts:
             continue
@@ -266,10 +335,10 @@ def prompts_section(log: RewardLog, sums: Sums) -> list[ShownGroup]:
     return shown
 
 
-def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= LONGEST_TEXT:
+def _cut(text: str | None, longest: int = LONGEST_TEXT) -> str | None:
+    if text is None or len(text) <= longest:
         return text
-    return f"{text[:LONGEST_TEXT]} [... {len(text) - LONGEST_TEXT:,} more characters]"
+    return f"{text[:longest]} [... {len(text) - longest:,} more characters]"
 
 
 def _same(values: Floats) -> bool:

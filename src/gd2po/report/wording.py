@@ -66,7 +66,7 @@ def with_interval(interval: Interval, form: str = "percent") -> str:
         >>> with_interval(Interval(0.57, 0.5, 0.63), "signed"), with_interval(Interval(0.25, None, None))
         ('+0.57 [+0.50, +0.63]', '25%')
     """
-    write = signed if form == "signed" else percent
+    write = {"signed": signed, "number": number}.get(form, percent)
     if interval.low is None or interval.high is None:
         return write(interval.value)
     return f"{write(interval.value)} [{write(interval.low)}, {write(interval.high)}]"

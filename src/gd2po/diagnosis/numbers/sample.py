@@ -28,6 +28,8 @@ class Step:
     """(N,) None where the log does not know all of them."""
     weights: Tensor | None = None
     """(K,) of the rewards at this step; None where they are the same at all steps."""
+    places: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """(N,) where the log has each rollout; empty for steps that come from no log."""
 
 
 @dataclass
@@ -39,10 +41,11 @@ class _Held:
     rewards: list[np.ndarray] = field(default_factory=list)
     lengths: list[np.ndarray] = field(default_factory=list)
     group_sizes: list[np.ndarray] = field(default_factory=list)
+    places: list[np.ndarray] = field(default_factory=list)
     rollouts: int = 0
     is_full: bool = False
 
-    def add(self, rewards: np.ndarray, lengths: np.ndarray, group_sizes: np.ndarray) -> None:
+    def add(self, rewards: np.ndarray, lengths: np.ndarray, places: np.ndarray, group_sizes: np.ndarray) -> None:
         """Take whole groups in, as far as there is room; at least one group."""
         if self.is_full:
             return
@@ -53,6 +56,7 @@ class _Held:
         # Copies: a view would keep the whole chunk in memory.
         self.rewards.append(rewards[:count].copy())
         self.lengths.append(lengths[:count].copy())
+        self.places.append(places[:count].copy())
         self.group_sizes.append(sizes)
         self.rollouts += count
 
@@ -64,6 +68,7 @@ class _Held:
             rewards=torch.from_numpy(np.concatenate(self.rewards)),
             group_ids=torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes)),
             token_counts=None if np.isnan(lengths).any() else torch.from_numpy(lengths),
+            places=np.concatenate(self.places),
         )
 
 
@@ -96,7 +101,9 @@ class StepSample:
                 self._seen += 1
             if self._held and self._held[-1] is self._current:
                 edges = group_edges[(group_edges >= begin) & (group_edges <= end)]
-                self._current.add(rows.rewards[begin:end], rows.lengths[begin:end], np.diff(edges))
+                self._current.add(
+                    rows.rewards[begin:end], rows.lengths[begin:end], rows.places[begin:end], np.diff(edges)
+                )
                 if self._in_order:
                     self._thin()
 

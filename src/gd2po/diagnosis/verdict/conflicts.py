@@ -1,7 +1,8 @@
 """The verdict: few rules, each a sentence with the numbers it rests on and how sure it is.
 
-This file holds the rules on conflicts, `findings.py` those on single rewards and on filters, `limits.py` the numbers
-that they compare with. A rule's sureness is the share of the bootstrap resamples of the log's groups in which it holds.
+This file holds the rules on conflicts, `families.py` those inside families, `rewards.py` those on single rewards and on
+filters, `limits.py` the numbers that they compare with. A rule's sureness is the share of the bootstrap resamples of
+the log's groups in which it holds.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from gd2po.diagnosis.model import Finding, PairKind, Verdict, VerdictKind
 from gd2po.diagnosis.numbers.batch import Bools
 from gd2po.diagnosis.numbers.estimates import Estimates
 from gd2po.diagnosis.verdict.evidence import Evidence, Numbers
+from gd2po.diagnosis.verdict.families import ACTING_RULES, EVIDENCE, family_finding
 from gd2po.diagnosis.verdict.limits import (
     LEAST_CANCELLATION,
     LEAST_CONFLICT_RATE,
     LEAST_CORRELATION,
-    STARVED_RETAINED,
     SURE_ENOUGH,
 )
 from gd2po.diagnosis.verdict.rewards import side_findings
@@ -35,7 +36,7 @@ def judge(evidence: Evidence) -> Verdict:
 
 
 def pair_kinds(estimates: Estimates) -> list[PairKind]:
-    """What the in-group correlation of each pair says: noise between rewards that agree, or a trade-off."""
+    """What the in-group correlation of each pair says: whether they agree, oppose each other, or neither."""
     kinds: list[PairKind] = []
     for correlation in estimates.correlation.T:
         rules: list[tuple[PairKind, np.ndarray]] = [
@@ -61,35 +62,39 @@ def _main(evidence: Evidence) -> tuple[VerdictKind, str, list[Finding]]:
     rates = estimates.pair_conflict_rate[0]
     pairs = [index for index in range(len(rates)) if rates[index] >= LEAST_CONFLICT_RATE] or [int(rates.argmax())]
     pairs.sort(key=lambda index: -rates[index])
+    inside = [family_finding(family) for family in evidence.families]
     by_kind: dict[PairKind, list[int]] = {"oppose": [], "agree": [], "unrelated": [], "unclear": []}
     for index in pairs:
-        by_kind[evidence.kinds[index]].append(index)
-    kind, headline = _headline(evidence, by_kind)
+        if evidence.kinds[index] == "oppose" or not evidence.is_inside(index):  # no family holds a trade-off
+            by_kind[evidence.kinds[index]].append(index)
+    kind, headline = _headline(evidence, inside, by_kind)
     rules = {"oppose": _opposing, "agree": _agreeing, "unrelated": _unrelated, "unclear": _unclear}
-    return kind, headline, [rules[name](evidence, some) for name, some in by_kind.items() if some]
+    return kind, headline, [*inside, *(rules[name](evidence, some) for name, some in by_kind.items() if some)]
 
 
-def _headline(evidence: Evidence, by_kind: dict[PairKind, list[int]]) -> tuple[VerdictKind, str]:
-    """What the pairs that matter amount to, and the answer in a line."""
+def _headline(
+    evidence: Evidence, inside: Sequence[Finding], by_kind: dict[PairKind, list[int]]
+) -> tuple[VerdictKind, str]:
+    """What the families, and the pairs between them that matter, amount to, and the answer in a line."""
     kinds = {kind for kind, pairs in by_kind.items() if pairs}
+    gross = next((found for found in inside if found.rule in ACTING_RULES), None)
     if "oppose" in kinds:
         names = join([evidence.pair(index) for index in by_kind["oppose"]], most=2)
-        if "agree" in kinds:
-            return "mixed", f"A trade-off ({names}) beside conflicts that look like noise. Do not filter hard."
-        return "trade_off", f"A trade-off: {names}. Do not filter hard; settle it with weights."
+        if gross is not None:
+            return "mixed", f"{gross.title}, beside a trade-off ({names}). Filter inside the family alone."
+        if inside:
+            return "mixed", f"A trade-off ({names}) beside rewards that agree. Leave both to the weighted sum."
+        return "trade_off", f"A trade-off: {names}. Do not filter; settle it with weights."
+    if gross is not None:
+        return "blind_spot", f"{gross.title}: bound what one reward can do."
+    if any(found.rule == "suspected_family" for found in inside):
+        return "unclear", "Rewards agree in some groups and not in others: a blind spot, or two goals."
+    if inside and kinds <= {"agree"}:
+        return "noise", "The rewards agree, and a filter has nothing to gain from their conflicts."
     if kinds == {"agree"}:
-        threshold, share = evidence.filter_advice()
-        if share is None:
-            return "noise", "The conflicts look like noise, but any filter would starve a reward."
-        how = "filter them hard" if threshold == 1 else f"filter them, with a threshold of {threshold:g}"
-        return "noise", f"The conflicts look like noise: {how}."
-    if "agree" in kinds:
-        return "mixed", "Some conflicts look like noise, others may not. Filter lightly."
+        return "noise", "The rewards agree on the whole: say which of them measure the same thing."
     if "unrelated" in kinds:
-        return (
-            "unclear",
-            "The rewards are unrelated: their conflicts are not noise. Do not filter hard.",
-        )
+        return "unclear", "Rewards are unrelated: their conflicts are not noise. Do not filter across them."
     return "unclear", "There are conflicts, but it is not clear whether they are noise or a trade-off."
 
 
@@ -134,64 +139,57 @@ def _no_conflict(evidence: Evidence, harmless: Bools) -> tuple[VerdictKind, str,
 
 
 def _agreeing(evidence: Evidence, pairs: Sequence[int]) -> Finding:
-    """Conflicts between rewards that agree on the whole: noise, which a filter may drop as far as no reward starves."""
-    threshold, share = evidence.filter_advice()
-    text = f"{evidence.describe(pairs)}, although they agree overall. Such conflicts are mostly noise."
-    numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold, "least_retained": share}
-    if share is None:
-        most = percent(1 - STARVED_RETAINED)
-        advice = f"Leave them in: every threshold takes more than {most} of some reward's signal or penalties."
-    else:
-        name, side, least = evidence.least_retained(threshold)
-        numbers["least_retained"] = least
-        advice = (
-            f"Filter with snr_threshold {threshold:g}: it drops {percent(evidence.filtered(threshold))} of the "
-            f"rollouts and leaves every reward at least {percent(share)} of its signal and of its penalties (least: "
-            f"{percent(least)} of the {side} of {name})."
-        )
-        if share == evidence.explorer.min_retained:
-            advice += ' "auto" finds such a threshold for every batch.'
+    """Rewards that agree on the whole and are of no family: declared so, or too many to look for families."""
+    text = (
+        f"{evidence.describe(pairs)}, although they agree on the whole. That alone is no reason to filter: "
+        "two goals can agree too, and light errors average out in the sum."
+    )
+    advice = (
+        "Say with reward_families which rewards measure the same thing: conflicts of these are errors. Leave the "
+        "others to the weighted sum."
+    )
     sure = _least_sure(evidence, evidence.estimates.correlation[:, pairs] > LEAST_CORRELATION)
-    return Finding("noise", "act", "Conflicts that look like noise", text, advice, sure, numbers)
+    return Finding(
+        "noise", "watch", "Rewards that agree on the whole", text, advice, sure, evidence.pair_numbers(pairs)
+    )  # fmt: skip
 
 
 def _opposing(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     """Rewards that pull against each other by nature: weights have to settle that, and no filter may hide it."""
-    threshold = evidence.explorer.recommended_threshold
     name, side, least = evidence.least_retained(1)
     text = (
         f"{evidence.describe(pairs)}: where a rollout beats its group on one, it tends to fall behind on the other. "
         f"That is a trade-off, not noise. The hard filter would drop {percent(evidence.filtered(1))} of the "
         f"rollouts and keep {percent(least)} of the {side} of {name}."
     )
-    advice = f"Do not filter hard. Say what matters more with reward_weights, or use GDPO; {_at_most(threshold)}."
-    numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold, "least_retained_hard": least}
+    advice = (
+        "Do not filter: leave them to the weighted sum (gdpo), and say what matters more with reward_weights. "
+        f"Evidence: world trade-off in {EVIDENCE}."
+    )
+    numbers = evidence.pair_numbers(pairs) | {"least_retained_hard": least}
     sure = _least_sure(evidence, evidence.estimates.correlation[:, pairs] < -LEAST_CORRELATION)
     return Finding("trade_off", "act", "A trade-off", text, advice, sure, numbers)
 
 
 def _unrelated(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     """Conflicts between rewards that neither agree nor oppose each other."""
-    threshold = evidence.explorer.recommended_threshold
     text = (
         f"{evidence.describe(pairs)}. They neither agree nor disagree as a rule, so a conflict is no sign of noise: "
         "dropping it drops good work on both."
     )
-    advice = f"{_hard_costs(evidence)}; {_at_most(threshold)}."
+    advice = f"Leave them to the weighted sum (gdpo). {_hard_costs(evidence)}."
     sure = _least_sure(evidence, np.abs(evidence.estimates.correlation[:, pairs]) <= LEAST_CORRELATION)
-    numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold}
-    return Finding("unrelated", "watch", "Unrelated rewards", text, advice, sure, numbers)
+    return Finding("unrelated", "watch", "Unrelated rewards", text, advice, sure, evidence.pair_numbers(pairs))
 
 
 def _unclear(evidence: Evidence, pairs: Sequence[int]) -> Finding:
     """Conflicts of which the log does not say what they are."""
-    threshold = evidence.explorer.recommended_threshold
     text = (
         f"{evidence.describe(pairs)}. That leaves open whether they agree (above +{LEAST_CORRELATION:g}), oppose each "
         f"other (below −{LEAST_CORRELATION:g}) or neither."
     )
-    advice = f"Until more data decides, treat it as a trade-off. {_hard_costs(evidence)}; {_at_most(threshold)}."
-    numbers = evidence.pair_numbers(pairs) | {"snr_threshold": threshold}
+    advice = f"Until more data decides, treat it as a trade-off: no filter. {_hard_costs(evidence)}."
+    numbers = evidence.pair_numbers(pairs)
     return Finding("unclear", "watch", "Not clearly noise or a trade-off", text, advice, None, numbers)
 
 
@@ -204,9 +202,3 @@ def _least_sure(evidence: Evidence, holds: Bools) -> float | None:
 def _hard_costs(evidence: Evidence) -> str:
     name, side, least = evidence.least_retained(1)
     return f"The hard filter would keep {percent(least)} of the {side} of {name}"
-
-
-def _at_most(threshold: float) -> str:
-    return (
-        f"if you filter, stay at or below a threshold of {threshold:g}" if threshold > 0 else "no threshold is harmless"
-    )

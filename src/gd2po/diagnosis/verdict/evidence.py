@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gd2po.diagnosis.model import Explorer, MethodNumbers, OverallNumbers, PairKind, RewardNumbers, Source
+from gd2po.diagnosis.model import (
+    Explorer,
+    FamilyNumbers,
+    MethodNumbers,
+    OverallNumbers,
+    PairKind,
+    RewardNumbers,
+    Source,
+)
 from gd2po.diagnosis.numbers.estimates import Estimates
 from gd2po.diagnosis.numbers.sums import pairs_of, threshold_index
-from gd2po.diagnosis.verdict.limits import SHOWN_PAIRS, STARVED_RETAINED
+from gd2po.diagnosis.verdict.limits import SHOWN_PAIRS
 from gd2po.report.wording import join, percent, signed
 
 Numbers = dict[str, float | str | None]
@@ -27,6 +35,7 @@ class Evidence:
     estimates: Estimates
     kinds: Sequence[PairKind]
     """Of the pairs, in the order of `pairs_of`."""
+    families: Sequence[FamilyNumbers]
     run: MethodNumbers | None
     """What the run's own method did, if it is known."""
 
@@ -51,17 +60,10 @@ class Evidence:
         share, name, side = min(candidates)
         return name, side, share
 
-    def filter_advice(self) -> tuple[float, float | None]:
-        """The threshold to filter noise with, and the share that it leaves every reward on both sides.
-
-        That share is the run's `min_retained` where some threshold leaves it, else the least that does not starve.
-        (0, None) where no threshold leaves that either.
-        """
-        for share in (self.explorer.min_retained, STARVED_RETAINED):
-            threshold = float(self.estimates.largest_threshold(share)[0])
-            if threshold > 0 and self.filtered(threshold) > 0:
-                return threshold, share
-        return 0.0, None
+    def is_inside(self, index: int) -> bool:
+        """Whether a pair is of one family."""
+        pair = {self.names[k] for k in pairs_of(len(self.rewards))[index]}
+        return any(pair <= set(family.rewards) for family in self.families)
 
     def filtered(self, threshold: float) -> float:
         """Share of the rollouts that a threshold drops."""

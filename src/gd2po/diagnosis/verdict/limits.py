@@ -57,3 +57,12 @@ UNEQUAL_LENGTHS = 1.0
 HEAVY_TAIL = 4.0
 """Tail weight of a disagreement inside a family above which the family has a member that is fooled now and then. In the
 worlds of docs/families.md it parts those in which ranks and a cautious voice gain from those in which they cannot."""
+
+LEAST_FAR = 0.005
+"""Share of the rollouts that a reward scores far above its partners, from which on a blind spot is suspected."""
+
+UNEVEN_AGREEMENT = 0.1
+"""Standard deviation of a correlation between groups beyond chance, from which on rewards agree here and not there."""
+
+UNEVEN_SURE = 0.99
+"""Share of simulated logs of even agreement whose correlations must differ less."""

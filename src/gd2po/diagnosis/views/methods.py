@@ -1,12 +1,19 @@
-"""Which of the many methods a reader sees first, and what they were evaluated on, in words."""
+"""Words that the views share: which methods come first, on what they were evaluated, how families are known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gd2po.core import Setting
-from gd2po.diagnosis.model import ConditionOrigin, Diagnosis, MethodNumbers, RewardNumbers
-from gd2po.report.wording import join, number
+from gd2po.diagnosis.model import (
+    ConditionOrigin,
+    Diagnosis,
+    FamilyNumbers,
+    FamilyOrigin,
+    MethodNumbers,
+    RewardNumbers,
+)
+from gd2po.report.wording import join, number, percent
 
 _MAIN_LABELS = ("grpo", "gdpo", "gd2po", "gd2po-hard", "gd2po-auto")
 
@@ -39,6 +46,33 @@ def weight_in_words(reward: RewardNumbers) -> str:
     if reward.weight_range is not None:
         return f"weight {number(reward.weight_range[0])} to {number(reward.weight_range[1])}"
     return "" if reward.weight == 1 else f"weight {number(reward.weight)}"
+
+
+ORIGINS: dict[FamilyOrigin, str] = {
+    "declared": "declared",
+    "proposed": "proposed by this log",
+    "suspected": "suspected: they agree in some groups only",
+}
+"""How a family is known."""
+
+
+def origin_in_words(family: FamilyNumbers) -> str:
+    """How a family is known, and how surely."""
+    sure = "" if family.certainty is None else f" ({percent(family.certainty)} of resamples)"
+    return f"{ORIGINS[family.origin]}{sure}"
+
+
+def excerpt(text: str | None, longest: int) -> str:
+    r"""The beginning of a text of the log in one line of printable characters, for a terminal.
+
+    Example:
+        >>> excerpt("one\n\x1b[31mtwo", 12)
+        'one [31mtwo'
+    """
+    if text is None:
+        return "(the log holds no completions)"
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest]).split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 CONDITIONS_TITLES: dict[ConditionOrigin, str] = {

@@ -11,6 +11,7 @@ from gd2po.diagnosis.numbers.estimates import RESAMPLES
 from gd2po.diagnosis.views.methods import (
     CONDITIONS_TITLES,
     main_methods,
+    origin_in_words,
     sample_note,
     warnings_of,
     weight_in_words,
@@ -25,7 +26,7 @@ MOST_PAIRS = 28
 """Pairs that the table shows; the heatmaps show all."""
 
 READINGS: dict[PairKind, tuple[str, str]] = {
-    "agree": ("good", "they agree: conflicts are mostly noise"),
+    "agree": ("good", "they agree: one family, or goals that go together"),
     "oppose": ("act", "they oppose each other: a trade-off"),
     "unrelated": ("watch", "unrelated"),
     "unclear": ("note", "not clear from this log"),
@@ -81,6 +82,7 @@ def render_html(diagnosis: Diagnosis) -> str:
         "voices": _voices,
         "thresholds": _thresholds,
         "weight": weight_in_words,
+        "origin": origin_in_words,
     }
     return render_page("gd2po.diagnosis.views", "report.html.j2", all_charts(diagnosis), context, filters)
 

@@ -18,7 +18,9 @@ from rich.text import Text
 from gd2po.diagnosis.model import Diagnosis, Finding, MethodNumbers, PairKind
 from gd2po.diagnosis.views.methods import (
     CONDITIONS_TITLES,
+    excerpt,
     main_methods,
+    origin_in_words,
     sample_note,
     warnings_of,
     weight_in_words,
@@ -27,6 +29,7 @@ from gd2po.report.wording import UNDEFINED, counted, number, percent, sureness, 
 
 MOST_PAIRS = 15
 MOST_VOICES = 4
+EXCERPT_LETTERS = 100
 BAR_CELLS = 6
 SPARK_CELLS = 16
 ROOMY_WIDTH = 100
@@ -37,7 +40,7 @@ PLAIN_WIDTH = 120
 
 _TONES = {"act": "bold red", "watch": "yellow", "good": "green", "note": "cyan"}
 _READINGS: dict[PairKind, tuple[str, str]] = {
-    "agree": ("green", "agree: mostly noise"),
+    "agree": ("green", "agree: one family?"),
     "oppose": ("red", "oppose: a trade-off"),
     "unrelated": ("yellow", "unrelated"),
     "unclear": ("cyan", "not clear"),
@@ -79,6 +82,8 @@ class _View:
         parts += [Text(""), self._rewards()]
         if diagnosis.pairs:
             parts.append(self._pairs())
+        if diagnosis.families:
+            parts += self._families()
         if diagnosis.conditions:
             parts.append(self._conditions())
         parts.append(self._methods())
@@ -157,6 +162,22 @@ class _View:
         if len(pairs) > MOST_PAIRS:
             table.add_row(f"and {len(pairs) - MOST_PAIRS} more that conflict less", "", "", "")
         return table
+
+    def _families(self) -> list[Text | Padding | Table]:
+        table = self._table(
+            "Families", ["<rewards", "<known", "agreement, 95%", "tail", "<far above partners", "<kept inside"]
+        )
+        below: list[Text | Padding | Table] = []
+        for family in self.diagnosis.families:
+            far = " · ".join(f"{one.reward} {percent(one.above)}" for one in family.far)
+            kept = " · ".join(f"{method.name} {percent(method.retained)}" for method in family.methods)
+            cells = [" · ".join(family.rewards), origin_in_words(family), with_interval(family.agreement, "signed")]
+            table.add_row(*(self._shown(cell) for cell in [*cells, number(family.tail.value), far, kept]))
+            for rollout in family.rollouts:
+                scores = " · ".join(f"{name} {number(score)}" for name, score in rollout.scores.items())
+                line = f"{excerpt(rollout.where, 60)}: {scores}: {excerpt(rollout.completion, EXCERPT_LETTERS)}"
+                below.append(Padding(Text(self._shown(line), style="dim"), (0, 0, 0, 2)))
+        return [table, Text("Rollouts on which a family disagrees the most", style="bold"), *below]
 
     def _conditions(self) -> Table:
         table = self._table(
