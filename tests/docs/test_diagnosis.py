@@ -12,7 +12,8 @@ import pytest
 from gd2po.core import METHODS
 from gd2po.diagnosis import model
 from gd2po.diagnosis.numbers import estimates, sample, sums
-from gd2po.diagnosis.verdict import conflicts, limits, rewards
+from gd2po.diagnosis.numbers import families as numbers_of_families
+from gd2po.diagnosis.verdict import conflicts, families, limits, rewards
 from gd2po.diagnosis.views.json import schema_text
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,7 +31,7 @@ def row(rule: str) -> str:
     [
         ("no_conflict", limits.LEAST_CONFLICT_RATE),
         ("no_conflict", limits.LEAST_CANCELLATION),
-        ("noise", limits.SURE_ENOUGH),
+        ("trade_off", limits.SURE_ENOUGH),
         ("starved", limits.STARVED_RETAINED),
         ("dead", limits.DEAD_GROUPS),
         ("saturated", limits.SATURATED_ROLLOUTS),
@@ -52,15 +53,23 @@ def test_the_other_limits_are_those_of_the_text() -> None:
     assert f"fewer than {estimates.FEWEST_GROUPS} groups" in UNWRAPPED
     assert f"into {sums.BLOCKS:,} random blocks" in UNWRAPPED
     assert f"at most {sample.MOST_STEPS} steps and {sample.MOST_ROLLOUTS:,} rollouts" in UNWRAPPED
+    assert f"above {limits.HEAVY_TAIL:g}" in row("heavy_tail")
+    assert f"{limits.LEAST_FAR:.1%}".replace("%", " %") in row("blind_spot")
+    assert f"more than {limits.UNEVEN_AGREEMENT:g} " in row("uneven_agreement")
+    assert f"{limits.UNEVEN_SURE:.0%}".replace("%", " %") in row("uneven_agreement")
+    assert f"among at most {numbers_of_families.MOST_REWARDS} rewards" in UNWRAPPED
+    assert f"at most {numbers_of_families.MOST_ROLLOUTS:,} rollouts" in UNWRAPPED
     default = METHODS["gd2po"].options["snr_threshold"].default
     assert f"default of {default:g}:" in UNWRAPPED
     assert f"default threshold of {default:g} " in row("starved")
 
 
 def test_every_rule_is_documented() -> None:
-    source = "".join(Path(str(module.__file__)).read_text(encoding="utf-8") for module in (conflicts, rewards))
+    source = "".join(
+        Path(str(module.__file__)).read_text(encoding="utf-8") for module in (conflicts, families, rewards)
+    )
     rules = set(re.findall(r'Finding\(\s*"(\w+)"', source))
-    assert len(rules) == 15
+    assert len(rules) == 21
     assert all(f"`{rule}`" in DIAGNOSIS for rule in rules)
 
 

@@ -70,7 +70,8 @@ def test_the_trade_off_beside_it_is_left_to_the_sum(of_judges: Diagnosis) -> Non
 def test_consensus_takes_the_praise_away_that_gdpo_gives(of_judges: Diagnosis) -> None:
     by_name = {method.name: method for method in of_judges.families[0].methods}
     assert list(by_name) == ["gdpo", "gd2po-hard", "gd2po-families", "consensus"]
-    assert (by_name["gdpo"].dropped, by_name["gdpo"].retained, by_name["gdpo"].fooled_kept) == (0, 1, 1)
+    assert (by_name["gdpo"].dropped, by_name["gdpo"].fooled_kept) == (0, 1)
+    assert by_name["gdpo"].retained == pytest.approx(1)
     assert by_name["consensus"].fooled_advantage < by_name["gdpo"].fooled_advantage / 2
     assert by_name["gd2po-families"].dropped < by_name["gd2po-hard"].dropped
 
