@@ -15,7 +15,7 @@ import torch
 from _timing import Measurement, median_milliseconds, print_table, write_json
 from torch import Tensor
 
-from gd2po import METHODS, diagnose_batch, gd2po_advantages
+from gd2po import METHODS, consensus_advantages, diagnose_batch, gd2po_advantages
 from gd2po.core.metrics import batch_metrics
 from gd2po.diagnosis.verdict.advice import Advisor
 
@@ -95,11 +95,20 @@ def measure_variants(num_groups: int, group_size: int, num_rewards: int, repeats
     every_pair = gd2po_advantages(rewards, group_ids, conflict_pairs="correlated", min_correlation=-1.0)
     torch.testing.assert_close(every_pair.advantages, plain.advantages)
 
+    labels = ["judge", "judge", *range(num_rewards - 2)]
+    families = {"conflict_pairs": "families", "reward_families": labels}
     times = median_milliseconds(
         {
             "plain": lambda: gd2po_advantages(rewards, group_ids),
             'snr_threshold="auto"': lambda: gd2po_advantages(rewards, group_ids, snr_threshold="auto"),
             'conflict_pairs="correlated"': lambda: gd2po_advantages(rewards, group_ids, conflict_pairs="correlated"),
+            'conflict_pairs="families"': partial(gd2po_advantages, rewards, group_ids, **families),
+            "families, ranks": partial(
+                gd2po_advantages, rewards, group_ids, standardisation="rank_partners", **families
+            ),
+            "consensus, families given": partial(
+                consensus_advantages, rewards, group_ids, reward_families=families["reward_families"]
+            ),
         },
         repeats,
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gd2po.core import checks
 from gd2po.core.conflicts import agreement_snr, conflict_mask
-from gd2po.core.groups import REWARD_DIM, Deviations, Groups, compute_dtype
+from gd2po.core.groups import REWARD_DIM, Deviations, Groups, compute_dtype, lanes_of
 from gd2po.core.ranks import centred_ranks
 from gd2po.core.result import AdvantageResult, Parts
 from gd2po.core.tolerances import BOUND_TOLERANCE, HEADROOM, SNR_EPS, STD_EPS
@@ -179,8 +179,8 @@ class RewardBatch:
             rewards: which ones.
             scale_rewards: divide by the standard deviation of the ranks.
         """
-        applies = None if self.applies is None else self.applies[..., rewards, :]
-        ranks = centred_ranks(self.lanes[..., rewards, :], applies, self.groups, self.rounding_eps)
+        applies = None if self.applies is None else lanes_of(self.applies, rewards)
+        ranks = centred_ranks(lanes_of(self.lanes, rewards), applies, self.groups, self.rounding_eps)
         if not scale_rewards:
             return ranks
         count = self.groups.total(torch.ones_like(ranks[..., :1, :]) if applies is None else applies)

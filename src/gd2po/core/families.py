@@ -12,7 +12,7 @@ from torch import Tensor
 from gd2po.core.batch import RewardBatch
 from gd2po.core.conflicts import agreement_snr, conflict_mask
 from gd2po.core.correlations import correlation
-from gd2po.core.groups import REWARD_DIM
+from gd2po.core.groups import REWARD_DIM, lanes_of
 from gd2po.core.soft_minimum import prior_shares, soft_minimum
 from gd2po.core.tolerances import CORRELATION_TOLERANCE
 from gd2po.errors import ConfigError, did_you_mean
@@ -204,7 +204,7 @@ def family_conflict_mask(weighted: Tensor, families: Sequence[Hashable]) -> Tens
     conflicts = torch.zeros_like(weighted[..., 0, :], dtype=torch.bool)
     for members in family_members(families):
         if len(members) > 1:
-            conflicts |= conflict_mask(weighted[..., members, :], REWARD_DIM)
+            conflicts |= conflict_mask(lanes_of(weighted, members), REWARD_DIM)
     return conflicts
 
 
@@ -217,7 +217,7 @@ def family_agreement_snr(weighted: Tensor, families: Sequence[Hashable], snr_eps
         snr_eps: as of `agreement_snr`.
     """
     scores = [
-        agreement_snr(weighted[..., members, :], snr_eps, REWARD_DIM)
+        agreement_snr(lanes_of(weighted, members), snr_eps, REWARD_DIM)
         for members in family_members(families)
         if len(members) > 1
     ]

@@ -8,6 +8,7 @@ rewards are the second dimension from the end in both, so that the rest of the c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +19,14 @@ from gd2po.core.tolerances import STD_EPS
 
 REWARD_DIM = -2
 """The dimension of the rewards in the lane layout."""
+
+
+def lanes_of(lanes: Tensor, rewards: Sequence[int]) -> Tensor:
+    """The lanes of some rewards, in ascending order: a view where they lie side by side."""
+    first, last = rewards[0], rewards[-1]
+    if last - first + 1 == len(rewards):
+        return lanes[..., first : last + 1, :]
+    return lanes[..., rewards, :]
 
 
 def compute_dtype(device: torch.device) -> torch.dtype:

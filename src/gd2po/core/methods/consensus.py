@@ -21,7 +21,7 @@ from gd2po.core.families import (
     joined_families,
     partly_ranked,
 )
-from gd2po.core.groups import REWARD_DIM
+from gd2po.core.groups import REWARD_DIM, lanes_of
 from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.methods.warnings import ranks_of_two
 from gd2po.core.result import AdvantageResult
@@ -167,8 +167,8 @@ def _components(
         components = components.clone()
     for members in family_members(families):
         if len(members) > 1:
-            own = sizes[..., members, :]
-            voice = combined(values[..., members, :], own, combination, kappa).unsqueeze(REWARD_DIM)
+            own = lanes_of(sizes, members)
+            voice = combined(lanes_of(values, members), own, combination, kappa).unsqueeze(REWARD_DIM)
             speaks = (own.sum(REWARD_DIM, keepdim=True) > 0).to(voice.dtype).expand_as(voice)
             count = batch.groups.total(speaks.contiguous()).clamp_min(1)
             voice = (voice - batch.groups.spread(batch.groups.total(voice) / count)) * speaks
