@@ -158,3 +158,29 @@ def test_rank_correlations_share_the_ranks_of_ties(fleet: Any) -> None:
 
     one, other = np.array([1.0, 2.0, 2.0, 4.0]), np.array([[1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]])
     assert fleet_tables.spearman(one, other) == pytest.approx([0.9486833, -0.9486833])
+
+
+def test_worlds_that_order_methods_as_the_runs_do_correlate_with_them(
+    fleet: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import json
+
+    import fleet_tables
+
+    quality = {"gdpo": 0.5, "gd2po-hard": 0.6, "rvpo": 0.9}
+    lines = [
+        {
+            "setting": "gauss", "method": method, "seed": seed,
+            "evaluations": [{"answer_quality": 0.4}, {"answer_quality": value + 0.01 * seed}],
+        }
+        for method, value in quality.items() for seed in range(5)
+    ]  # fmt: skip
+    runs, worlds = tmp_path / "fleet.jsonl", tmp_path / "worlds.json"
+    runs.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    gains = {"gdpo": {}, "gd2po-hard": {str(seed): 0.01 for seed in range(5)}, "rvpo": {str(s): 0.02 for s in range(5)}}
+    methods = [{"label": label, "seed_differences": values} for label, values in gains.items()]
+    worlds.write_text(json.dumps({"worlds": [{"name": "gauss", "methods": methods}]}), encoding="utf-8")
+    fleet_tables.print_ranks(fleet_tables.read([runs]), worlds, times=100)
+    assert "| gauss | gauss | +1.00 [+1.00, +1.00] | 2 | 2 |" in capsys.readouterr().out
+    fleet_tables.print_overview(fleet_tables.read([runs]), "answer_quality")
+    assert "| gd2po-hard | **+0.100 ± 0.000** |" in capsys.readouterr().out
