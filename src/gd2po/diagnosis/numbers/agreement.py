@@ -14,6 +14,12 @@ SIMULATIONS = 199
 MOST_GROUPS = 500
 """Groups that are looked at, evenly spaced."""
 
+_APART = 1e3
+"""Added per group, so that one sort orders rollouts by group and then by score: far more than ranks and normals reach."""
+
+_TIE = 1e-4
+"""What chance may add to ties, far less than a step of ranks: standardised, and of groups up to thousands."""
+
 _ROUNDS = 4
 """In which the correlation to simulate with is fitted."""
 
@@ -44,7 +50,8 @@ def uneven_agreement(first: Floats, second: Floats, group_ids: Indices) -> tuple
     if len(starts) < 2:
         return None, None
     random = np.random.default_rng(0)
-    given_out = second[np.lexsort((second, groups))]
+    apart = groups * _APART
+    given_out = second[np.argsort(apart + second)]
     products = np.add.reduceat(first * second, starts)
     observed = products / power
 
@@ -53,10 +60,11 @@ def uneven_agreement(first: Floats, second: Floats, group_ids: Indices) -> tuple
         drawn = random.normal(size=len(first))
         scores = np.empty_like(drawn)
         # The i-th smallest number of a group goes to its i-th rollout; ties in the order of chance.
-        scores[np.lexsort((random.random(len(first)), first, groups))] = drawn[np.lexsort((drawn, groups))]
+        ties = _TIE * random.random(len(first))
+        scores[np.argsort(apart + first + ties)] = drawn[np.argsort(apart + drawn)]
         other = latent * scores + np.sqrt(1 - latent**2) * random.normal(size=len(first))
         values = np.empty_like(other)
-        values[np.lexsort((other, groups))] = given_out
+        values[np.argsort(apart + other)] = given_out
         return np.asarray(np.add.reduceat(first * values, starts) / power)
 
     target = float(observed.mean())

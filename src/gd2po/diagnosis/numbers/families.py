@@ -27,7 +27,7 @@ from gd2po.diagnosis.numbers.sums import BLOCKS
 from gd2po.diagnosis.verdict.limits import HEAVY_TAIL, LEAST_CORRELATION, LEAST_FAR, UNEVEN_AGREEMENT, UNEVEN_SURE
 from gd2po.report.intervals import Interval
 
-MOST_ROLLOUTS = 2**17
+MOST_ROLLOUTS = 2**16
 MOST_REWARDS = 16
 """Families are looked for among so many rewards at most: of more, say which they are."""
 
@@ -167,6 +167,16 @@ class FamilySample:
 
     def correlation(self, j: int, k: int) -> Floats:
         """(B,) in-group correlation of the ranks of two rewards."""
+        if (j, k) not in self._correlations:
+            self._correlations[j, k] = self._correlate(j, k)
+        return self._correlations[j, k]
+
+    @cached_property
+    def _correlations(self) -> dict[tuple[int, int], Floats]:
+        """Those that have been asked for: pairs of a family are asked for twice."""
+        return {}
+
+    def _correlate(self, j: int, k: int) -> Floats:
         both = self.applies[:, j] * self.applies[:, k]
         first, second = self.ranks[:, j] * both, self.ranks[:, k] * both
         products, power_first, power_second = self.totals(first * second, first**2, second**2)
