@@ -15,7 +15,7 @@ MOST_GROUPS = 500
 """Groups that are looked at, evenly spaced."""
 
 _APART = 1e3
-"""Added per group, so that one sort orders rollouts by group and then by score: far more than ranks and normals reach."""
+"""Added per group, so that one sort orders rollouts by group and then by score; no rank or normal number reaches it."""
 
 _TIE = 1e-4
 """What chance may add to ties, far less than a step of ranks: standardised, and of groups up to thousands."""

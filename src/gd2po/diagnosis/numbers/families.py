@@ -365,7 +365,7 @@ def _family_methods(
         FamilyMethod(
             name=name,
             dropped=float(1 - keep.mean()),
-            retained=float((signal[keep].sum(0) / total).min()) if has_signal else None,
+            retained=float(1 - (signal[~keep].sum(0) / total).max()) if has_signal else None,
             fooled_kept=float(keep[fooled].mean()) if has_fooled else None,
             fooled_advantage=float(advantages[fooled].mean()) if has_fooled else None,
         )

@@ -177,7 +177,7 @@ class _View:
                 scores = " · ".join(f"{name} {number(score)}" for name, score in rollout.scores.items())
                 line = f"{excerpt(rollout.where, 60)}: {scores}: {excerpt(rollout.completion, EXCERPT_LETTERS)}"
                 below.append(Padding(Text(self._shown(line), style="dim"), (0, 0, 0, 2)))
-        return [table, Text("Rollouts on which a family disagrees the most", style="bold"), *below]
+        return [table, Text("Rollouts on which a family disagrees the most", style="bold"), *below, Text("")]
 
     def _conditions(self) -> Table:
         table = self._table(
