@@ -217,6 +217,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="feature-one-fooled", help="recipes or files, separated by commas")
     parser.add_argument("--methods", default="gdpo,gd2po-hard", help="labels, separated by commas")
+    parser.add_argument(
+        "--method",
+        action="append",
+        default=[],
+        metavar="NAME:KEY=YAML,...",
+        help="one of your own: `method` and options",
+    )
     parser.add_argument("--seeds", default="0-4", help="numbers and ranges (default: %(default)s)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=YAML", help="another value for a key of the recipes"
@@ -232,10 +239,14 @@ def main() -> None:
         print("No CUDA device here: nothing is trained. `gd2po compare` trains one run at a time on a CPU.")
         return
     changes = {key: yaml.safe_load(value) for key, _, value in (item.partition("=") for item in options.set)}
+    settings = {label: Setting.named(label, "--methods") for label in options.methods.split(",")}
+    for name, _, given in (item.partition(":") for item in options.method):
+        pairs = (item.partition("=") for item in given.split(","))
+        settings[name] = Setting.of({key: yaml.safe_load(value) for key, _, value in pairs}, name)
     runs = [
-        Run.of(config, label, Setting.named(label, "--methods"), seed, **changes)
+        Run.of(config, label, setting, seed, **changes)
         for config in options.config.split(",")
-        for label in options.methods.split(",")
+        for label, setting in settings.items()
         for seed in parse_seeds(options.seeds)
     ]
     torch.set_num_threads(1)

@@ -22,6 +22,7 @@ import numpy as np
 
 from gd2po.comparison.statistics import Estimate, mean_over_seeds
 from gd2po.core import Setting
+from gd2po.core.setting import all_labels
 
 GOLD = "answer_quality"
 BASELINE = "gdpo"
@@ -190,8 +191,8 @@ def pairs_of(runs: Runs, path: Path) -> list[Pair]:
 
 
 def _label(method: str) -> str:
-    """What a world's table calls a method."""
-    return Setting.named(method, "runs").label
+    """What a world's table calls a method; one with options of its own has the same name there."""
+    return Setting.named(method, "runs").label if method in all_labels() else method
 
 
 def print_ranks(runs: Runs, path: Path, times: int = 10_000) -> None:
