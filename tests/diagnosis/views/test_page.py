@@ -23,7 +23,7 @@ def evil_columns() -> dict[str, list[Any]]:
     """A log with markup wherever a log has text."""
     return {
         "group": [0, 0, 0, 0],
-        f"x{EVIL}": [1.0, 0.0, 0.5, 0.25],
+        f"x{EVIL.strip()}": [1.0, 0.0, 0.5, 0.25],  # a name holds no line separator
         "y<b>%{z}": [0.0, 1.0, 0.5, 0.75],
         "prompt": [f"prompt {EVIL}"] * 4,
         "completion": [f"{EVIL} {row}" for row in range(4)],

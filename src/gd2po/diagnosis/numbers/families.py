@@ -28,6 +28,9 @@ from gd2po.diagnosis.verdict.limits import HEAVY_TAIL, LEAST_CORRELATION, LEAST_
 from gd2po.report.intervals import Interval
 
 MOST_ROLLOUTS = 2**16
+MOST_NUMBERS = 2**22
+"""Rollouts times rewards."""
+
 MOST_REWARDS = 16
 """Families are looked for among so many rewards at most: of more, say which they are."""
 
@@ -67,7 +70,7 @@ class FoundFamily:
     certainty: float | None
     """Share of the resamples in which this very family is found; None where it was declared or nothing can tell."""
     weakest: tuple[int, int]
-    """The pair of them that agrees the least."""
+    """The pair that agrees the least, of the first `MOST_REWARDS` of them."""
     agreement: Interval
     """Its in-group correlation of ranks."""
     tail: Interval
@@ -101,15 +104,16 @@ class FamilySample:
     @staticmethod
     def of(steps: Sequence[Step], weights: Sequence[float]) -> FamilySample:
         """The sample of some steps of a log; at least one of them."""
-        stride = -(-sum(len(step.rewards) for step in steps) // MOST_ROLLOUTS)
+        most = min(MOST_ROLLOUTS, MOST_NUMBERS // steps[0].rewards.shape[1])
+        stride = -(-sum(len(step.rewards) for step in steps) // most)
         chosen = steps[:: max(1, stride)]
         offset, ids = 0, []
         for step in chosen:
             ids.append(step.group_ids + offset)
             offset += int(step.group_ids.max()) + 1
         group_ids = torch.cat(ids)
-        if len(group_ids) > MOST_ROLLOUTS:  # whole groups of one large step
-            group_ids = group_ids[: int((group_ids < group_ids[MOST_ROLLOUTS]).sum())]
+        if len(group_ids) > most:  # whole groups of a large step, one at least
+            group_ids = group_ids[: int((group_ids < max(1, int(group_ids[most]))).sum())]
         count = len(group_ids)
         return FamilySample(
             torch.cat([step.rewards for step in chosen])[:count],
@@ -289,7 +293,7 @@ def _family(
     kept: dict[str, tuple[Bools, Floats]],
 ) -> FoundFamily:
     """The numbers of one family."""
-    correlations = {pair: sample.correlation(*pair) for pair in combinations(members, 2)}
+    correlations = {pair: sample.correlation(*pair) for pair in combinations(members[:MOST_REWARDS], 2)}
     weakest = min(correlations, key=lambda pair: np.nan_to_num(correlations[pair][0], nan=np.inf))
     spread, sure = _unevenness(sample, *weakest)
 
