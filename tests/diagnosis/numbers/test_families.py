@@ -9,6 +9,7 @@ import torch
 from gd2po.diagnosis.numbers import families
 from gd2po.diagnosis.numbers.families import FamilySample, find_families
 from gd2po.diagnosis.numbers.sample import Step
+from gd2po.diagnosis.verdict.families import resembled_world
 
 
 def step(number: int, rewards: torch.Tensor, group_size: int = 4) -> Step:
@@ -53,6 +54,8 @@ def test_two_values_are_never_far_apart() -> None:
     )
     assert [(far.above, far.below) for far in family.far] == [(0, 0), (0, 0)]
     assert family.tail.value > 4
+    assert family.has_two_values
+    assert resembled_world(family, has_others=False) == "binary"
 
 
 def test_rewards_that_apply_together_nowhere_are_no_family_and_no_error() -> None:

@@ -82,6 +82,8 @@ class FoundFamily:
     uneven_sureness: float | None
     """Share of simulated logs of even agreement whose correlations vary less."""
     far: list[FarScores]
+    has_two_values: bool
+    """Every reward of it has two values at most, so that all errors have one size."""
     methods: list[FamilyMethod]
     shown: list[ShownPlace]
 
@@ -325,22 +327,27 @@ def _family(
         column = int(shown_from[place].argmax())
         if shown_from[place, column] > 0:
             shown.append(ShownPlace(place, members[column], float(excess[place, column])))
+    two = all(_has_two_values(sample, k) for k in members)
     methods = _family_methods(sample, members, above.max(1), kept)
     return FoundFamily(
         label, members, origin, certainty, weakest, sample.interval(correlations[weakest]), sample.interval(tail),
-        sample.sureness(tail > HEAVY_TAIL), spread, sure, far, methods, shown,
+        sample.sureness(tail > HEAVY_TAIL), spread, sure, far, two, methods, shown,
     )  # fmt: skip
 
 
 def _far_limit(sample: FamilySample, reward: int, excess: Floats, here: Bools) -> float:
     """From where on a score is far from its partners; infinite for two values, whose errors have all one size."""
-    values = sample.rewards[:, reward].numpy()
-    if not here.any() or len(np.unique(values[~np.isnan(values)])) <= 2:
+    if not here.any() or _has_two_values(sample, reward):
         return np.inf
     typical = excess[here]
     robust = _MAD * float(np.median(np.abs(typical)))
     limit = max(FAR_DEVIATIONS * robust, FAR_RMS * float(np.sqrt((typical**2).mean())))
     return limit if limit > 0 else np.inf
+
+
+def _has_two_values(sample: FamilySample, reward: int) -> bool:
+    values = sample.rewards[:, reward].numpy()
+    return len(np.unique(values[~np.isnan(values)])) <= 2
 
 
 def _results(sample: FamilySample, labels: Sequence[str]) -> dict[str, tuple[Bools, Floats]]:

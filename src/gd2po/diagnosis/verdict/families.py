@@ -33,7 +33,7 @@ def resembled_world(family: FoundFamily, has_others: bool) -> str:
     if below >= LEAST_FAR:
         return "neg3"
     if (family.tail.value or 0) > HEAVY_TAIL:
-        return "t2"
+        return "binary" if family.has_two_values else "t2"
     return "feature-both-fooled" if is_uneven(family.unevenness, family.uneven_sureness) else "gauss"
 
 
@@ -136,6 +136,9 @@ def _heavy_tail(family: FamilyNumbers) -> Finding:
             f"so leave it to the sum (gdpo). Evidence: world {family.world} in {family.evidence}."
         )
         return Finding("condemning", "watch", "Gross errors that condemn", text, advice, sure, _numbers(family))
+    if family.world == "binary":  # whoever is wrong is wrong by as much, so only the filter can help
+        text += " With two values no error is larger than another."
+        enough = False
     level: Literal["act", "watch"] = "act" if enough else "watch"
     return Finding(
         "heavy_tail", level, "Gross errors inside a family", text, _consensus(family), sure, _numbers(family)
