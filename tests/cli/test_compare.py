@@ -22,6 +22,7 @@ from gd2po.comparison.run import DEFAULT_METHODS
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
 from gd2po.training.compare import CompareOptions, compare_command, make_plan, parse_targets
+from gd2po.worlds.command import WorldOptions
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "4", "--num_generations", "4", "--save_steps", "1"),
@@ -187,11 +188,14 @@ def test_documented_commands_are_understood(tmp_path: Path, monkeypatch: pytest.
         "gd2po.training.compare.compare_command",
         lambda options, arguments: planned_runs.append(options) or (make_plan(options, arguments) and 0),
     )
+    asked_of_worlds: list[WorldOptions] = []
+    monkeypatch.setattr("gd2po.worlds.command.compare_in_worlds", lambda asked, _: asked_of_worlds.append(asked))
     commands = documented_commands()
     assert len(commands) >= 4
     for command in commands:
-        result = CliRunner().invoke(app, shlex.split(command)[1:], catch_exceptions=False)
+        result = CliRunner().invoke(app, shlex.split(command, comments=True)[1:], catch_exceptions=False)
         assert result.exit_code == 0, result.output
+    assert [asked.world for asked in asked_of_worlds] == ["spiky3,trade-off"]
     assert [options.config for options in planned_runs].count("my_run.yaml") == 2
     assert [list(options.own_methods) for options in planned_runs].count(
         ["half:advantage_estimator=gd2po,snr_threshold=0.5"]

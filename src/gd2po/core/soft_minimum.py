@@ -31,7 +31,7 @@ def soft_minimum(values: Tensor, prior: Tensor, kappa: float) -> tuple[Tensor, T
     Example:
         >>> values = torch.tensor([[1.5], [0.0]], dtype=torch.float64)
         >>> soft_minimum(values, torch.tensor([[0.5], [0.5]], dtype=torch.float64), kappa=1.0)[0]
-        tensor([0.4914], dtype=torch.float64)
+        tensor([0.4917], dtype=torch.float64)
 
     Source:
         RVPO: Risk-Sensitive Alignment via Variance Regularization (arXiv:2605.05750).

@@ -36,10 +36,11 @@ def tail_weight(
         InvalidInputError: wrong shapes or lengths, or an infinite reward or weight (a ValueError).
 
     Example:
+        >>> import torch
         >>> scores = torch.linspace(0, 1, 50, dtype=torch.float64).repeat(2, 1).T
         >>> scores[7, 1] = 9.0  # one rollout fools the second judge
         >>> families = ["judge", "judge"]
-        >>> tail_weight(scores, torch.zeros(50, dtype=torch.int64), families)["judge"] > 5 * NORMAL_TAIL
+        >>> tail_weight(scores, torch.zeros(50, dtype=torch.int64), families)["judge"] > 15
         True
     """
     batch = RewardBatch.from_input(rewards, group_ids, reward_weights, reward_families=reward_families)

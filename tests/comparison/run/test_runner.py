@@ -134,7 +134,7 @@ def test_what_was_killed_before_a_checkpoint_begins_again(
 def test_two_comparisons_at_work_in_one_folder_are_refused(tmp_path: Path) -> None:
     with (
         files.opened(tmp_path / "out"),
-        pytest.raises(RunFolderError, match="Another comparison is running in .*choose another `output_dir`"),
+        pytest.raises(RunFolderError, match="Another comparison is at work in .*choose another `output_dir`"),
         files.opened(tmp_path / "out"),
     ):
         pass
@@ -155,7 +155,6 @@ import signal
 import sys
 from pathlib import Path
 from rich.console import Console
-from run_checkpoints import write_checkpoint
 from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
 from gd2po.comparison.run.runner import Runner

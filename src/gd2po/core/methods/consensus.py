@@ -92,10 +92,10 @@ def consensus_advantages(
 
     Example:
         >>> import torch
-        >>> rewards = torch.tensor([[0.1, 0.2, 1.0], [0.2, 0.1, 0.0], [0.3, 0.4, 1.0], [9.0, 0.3, 0.0]])
-        >>> families = ["judges", "judges", "brevity"]
+        >>> rewards = torch.tensor([[0.2, 0.1], [0.4, 0.5], [0.6, 0.7], [9.0, 0.0]])  # the last one fools a judge
+        >>> families = ["judge", "judge"]
         >>> consensus_advantages(rewards, torch.zeros(4).long(), reward_families=families, whitening="none").advantages
-        tensor([0., 0., 0., 0.])
+        tensor([-1.3047,  0.0000,  1.7937, -0.7334])
 
     Source:
         gd2po's own, from the soft minimum of RVPO (arXiv:2605.05750), the filter of GD²PO (arXiv:2606.16771), and the
