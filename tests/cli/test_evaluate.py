@@ -344,7 +344,9 @@ def test_long_prompts_are_cut_on_the_left(safety_data: Path, reward_models: str,
 
 
 def test_wrong_reward_models_and_data_are_named(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
-    assert "neither a file nor a folder with test files" in str(refused(*safety(tmp_path / "none", reward_models, tmp_path / "o")))
+    assert "neither a file nor a folder with test files" in str(
+        refused(*safety(tmp_path / "none", reward_models, tmp_path / "o"))
+    )
     save_classifier(tmp_path / "labels", num_labels=2)
     error = refused(*safety(safety_data, f"x={tmp_path / 'labels'}", tmp_path / "o", "--limit", "1"))
     assert "needs one label, and its configuration has 2" in str(error)
