@@ -28,7 +28,7 @@ VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/t
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 	@echo "make test-fast  the pure tests alone, under a minute"
-	@echo "make test-slow  the slower tests: real models and runs of minutes"
+	@echo "make test-slow  the slower tests: real models, runs of minutes, more examples of every property"
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
 	@echo "make check      lint, types, import rules and the documentation"
 	@echo "make docs       the documentation site, into site/; make docs-serve shows it while you write"
@@ -47,6 +47,7 @@ test-fast: $(READY_DEV)
 
 test-slow: $(READY_DEV)
 	$(BIN)/pytest -m slow
+	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile --hypothesis-profile thorough -m "not slow" tests/core
 
 # verl brings Ray and much else, so it has an environment of its own. TRL is there too: their numbers are compared.
 test-verl: $(READY_VERL)

@@ -14,8 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest_plugins = ["log_fixtures", "browser"]
 
 # The same examples on every machine and every run; no deadline, since the machines of a CI are shared.
-settings.register_profile("gd2po", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("gd2po", deadline=None, derandomize=True, max_examples=30)
 settings.register_profile("fast", settings.get_profile("gd2po"), max_examples=10)  # of make test-fast
+settings.register_profile("thorough", settings.get_profile("gd2po"), max_examples=200)  # of make test-slow
 settings.load_profile("gd2po")
 
 # Batches in tests are small: threads would cost more than they do.

@@ -109,7 +109,6 @@ def test_every_method_has_an_oracle() -> None:
 
 
 @pytest.mark.parametrize("name", ORACLES)
-@settings(max_examples=40)
 @given(data=st.data())
 def test_every_method_matches_its_oracle(name: str, data: st.DataObject) -> None:
     batch = batch_for(name, data.draw(batches(dtypes=DTYPES)))
@@ -124,7 +123,6 @@ def test_every_method_matches_its_oracle_on_larger_batches(name: str, seed: int,
     assert_matches_the_oracle(name, batch, data.draw(method_options(name, batch)))
 
 
-@settings(max_examples=100)
 @given(case=method_cases(NAMES), data=st.data())
 def test_permuting_the_rollouts_permutes_the_result(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -133,7 +131,6 @@ def test_permuting_the_rollouts_permutes_the_result(case: Case, data: st.DataObj
     assert_same(name, result_of(name, permuted, options), result_of(name, batch, options), order)
 
 
-@settings(max_examples=100)
 @given(case=method_cases(NAMES), data=st.data())
 def test_the_names_of_the_groups_do_not_matter(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -146,7 +143,6 @@ def test_the_names_of_the_groups_do_not_matter(case: Case, data: st.DataObject) 
     assert_same(name, actual, result_of(name, batch, options))
 
 
-@settings(max_examples=100)
 @given(case=method_cases(NAMES))
 def test_without_whitening_a_setting_inside_groups_has_independent_groups(case: Case) -> None:
     name, batch, options = case
@@ -169,7 +165,6 @@ def test_which_methods_look_at_the_whole_batch(options: dict[str, Any]) -> None:
         assert inside == (name not in OVER_THE_BATCH and (name != "gd2po" or not options)), name
 
 
-@settings(max_examples=100)
 @given(case=method_cases(NAMES, scores=("integers",)), shift=st.integers(-50, 50), data=st.data())
 def test_shifting_one_reward_changes_nothing(case: Case, shift: int, data: st.DataObject) -> None:
     name, batch, options = case
@@ -203,7 +198,6 @@ def scaled(case: Case, reward: int, scale: float) -> AdvantageResult:
     return result_of(name, dataclasses.replace(batch, rewards=rewards), options | moved)
 
 
-@settings(max_examples=100)
 @given(case=method_cases(UNIT_FREE, scores=("integers",)), scale=st.floats(1.0, 100.0), data=st.data())
 def test_the_unit_of_a_reward_means_nothing_but_the_share_of_the_epsilon(
     case: Case, scale: float, data: st.DataObject
@@ -237,7 +231,6 @@ def test_the_unit_of_a_reward_decides_signs_in_the_others(name: str) -> None:
     assert (before.sign() != after.sign()).any()
 
 
-@settings(max_examples=100)
 @given(case=method_cases([name for name in NAMES if name != "saw"]), data=st.data())
 def test_a_negative_weight_is_the_positive_one_on_the_negated_reward(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -259,7 +252,6 @@ def test_a_negative_weight_is_the_positive_one_on_the_negated_reward(case: Case,
             torch.testing.assert_close(getattr(actual, field), wanted, rtol=1e-8, atol=1e-8)
 
 
-@settings(max_examples=100)
 @given(case=method_cases(NAMES, min_rewards=2), data=st.data())
 def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObject) -> None:
     name, batch, options = case
@@ -291,7 +283,6 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObj
         assert name == "corr_grpo" or not result.multipliers[..., out].any()
 
 
-@settings(max_examples=80)
 @given(case=method_cases(NAMES))
 def test_rollouts_to_which_nothing_applies_change_nothing(case: Case) -> None:
     name, batch, options = case
@@ -311,7 +302,6 @@ def test_rollouts_to_which_nothing_applies_change_nothing(case: Case) -> None:
     assert not actual.advantages[len(batch.rewards) :].any()
 
 
-@settings(max_examples=80)
 @given(case=method_cases(NAMES))
 def test_the_layout_of_the_groups_does_not_change_the_result(case: Case) -> None:
     def without_fetching(group_ids: Tensor) -> Groups:
@@ -327,7 +317,6 @@ def test_the_layout_of_the_groups_does_not_change_the_result(case: Case) -> None
     assert_same(name, elsewhere, result_of(name, batch, options))
 
 
-@settings(max_examples=80)
 @given(case=method_cases(NAMES, dtypes=DTYPES))
 def test_components_add_up_and_dtype_device_and_shape_are_kept(case: Case) -> None:
     name, batch, options = case
@@ -357,7 +346,6 @@ def test_components_add_up_and_dtype_device_and_shape_are_kept(case: Case) -> No
         assert not result.advantage_components[:, dead].any()
 
 
-@settings(max_examples=100)
 @given(case=method_cases(NAMES, dtypes=(torch.float64, torch.float32)))
 def test_inputs_are_not_changed_and_outputs_stand_alone(case: Case) -> None:
     name, batch, options = case
@@ -384,7 +372,6 @@ def finite_scores(dtype: torch.dtype, share: float) -> st.SearchStrategy[float]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=100)
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_finite_in_gives_finite_out(dtype: torch.dtype, data: st.DataObject, name: str) -> None:
     num_rewards = data.draw(st.integers(1, 4))
@@ -436,7 +423,6 @@ def test_where_nothing_applies_or_nothing_varies_everything_is_0(name: str) -> N
             assert result.multipliers is None or result.multipliers.isfinite().all()
 
 
-@settings(max_examples=80)
 @given(case=method_cases([name for name in NAMES if name not in ("gd2po", "consensus", "grpo", "gdpo")], dtypes=DTYPES))
 def test_reward_advantages_and_conflicts_are_those_of_gdpo(case: Case) -> None:
     name, batch, options = case
@@ -447,7 +433,6 @@ def test_reward_advantages_and_conflicts_are_those_of_gdpo(case: Case) -> None:
     assert result.snr_threshold == 0
 
 
-@settings(max_examples=100)
 @given(batch=batches(missing=False))
 def test_methods_that_divide_one_total_rank_the_rollouts_of_a_group_alike(batch: Batch) -> None:
     found = [

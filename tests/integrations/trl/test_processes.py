@@ -30,8 +30,16 @@ def run(folder: Path, *options: str, processes: int, rollouts: int) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("options", [[], ["dynamic"]])
-@pytest.mark.parametrize("rollouts", [16, 12])  # of 12, each process has one group and half of another
+# Of 12 rollouts, each process has one group and half of another; 16 are whole groups.
+@pytest.mark.parametrize(
+    ("rollouts", "options"),
+    [
+        (12, []),
+        (12, ["dynamic"]),
+        pytest.param(16, [], marks=pytest.mark.slow),
+        pytest.param(16, ["dynamic"], marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_do_what_one_does(tmp_path: Path, rollouts: int, options: list[str]) -> None:
     one = run(tmp_path / "one", *options, processes=1, rollouts=rollouts)
     two = run(tmp_path / "two", *options, processes=2, rollouts=rollouts)
