@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
 from typing import Any
@@ -51,6 +50,7 @@ from gd2po.logs.reward_log import RewardLog
 from gd2po.report.wording import counted
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.settings import GIVEN, RunSettings
+from gd2po.threads import one_thread
 
 MOST_PAIR_NUMBERS = 2**24
 """Numbers of one term of all pairs that are held at once: with very many rewards a chunk is looked at in parts."""
@@ -112,7 +112,7 @@ def diagnose(
     as_given = [_with_weights(step, weights) for step in sample.steps()]
     rewards = rewards_section(names, weights, sums, steps, estimates)
     seen = _conditioned(as_given, settings, names)
-    with _one_thread():
+    with one_thread():
         evaluated = evaluate_settings(seen, names, weights.usual, run, settings.reward_families)
         found = _families(seen, names, rewards, settings)
         conditions = _conditions(as_given, names, weights.usual, settings, asked, rewards)
@@ -276,7 +276,7 @@ def _add_up(
     options = {} if settings.setting is None else settings.setting.resolved
     conditions, names = settings.reward_conditions, log.layout.reward_names
     condition = None if conditions is None else lambda rewards: conditions.apply(rewards, names)
-    with _one_thread():
+    with one_thread():
         for chunk in log.chunks(in_order=in_order, progress=progress):
             parts = split_chunk(chunk, max(1, MOST_PAIR_NUMBERS // max(1, len(pairs_of(len(names))))))
             for piece, of_piece in itertools.chain.from_iterable(map(weights.pieces, parts)):
@@ -295,14 +295,3 @@ def _add_up(
         within = "" if first is None and last is None else f" with steps from {first} to {last} (`step_range`)"
         raise DataFormatError(f"{log.files.source} holds no rollouts{within}.")
     return sums, sample
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Chunks are small: with more threads torch mostly waits for them, the more so on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

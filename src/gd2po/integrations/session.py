@@ -146,11 +146,11 @@ class Session:
 
     def metrics(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult) -> dict[str, float]:
         """What a host logs of a batch: the rows of `METRICS`, tails of families, and threshold and weights as used."""
-        weights = self._weights
-        diagnostics = diagnose_batch(self.conditioned(rewards), group_ids, result, reward_weights=weights)
+        weights, rewards = self._weights, self.conditioned(rewards)
+        diagnostics = diagnose_batch(rewards, group_ids, result, reward_weights=weights)
         metrics = batch_metrics(diagnostics, self.reward_names)
         if self.reward_families is not None:
-            tails = tail_weight(self.conditioned(rewards), group_ids, self.reward_families, reward_weights=weights)
+            tails = tail_weight(rewards, group_ids, self.reward_families, reward_weights=weights)
             metrics |= {f"{PREFIX}/tail/{family}": tail for family, tail in tails.items()}
         as_used = {f"{PREFIX}/weight/{name}": weight for name, weight in zip(self.reward_names, weights, strict=True)}
         return metrics | {f"{PREFIX}/snr_threshold": result.snr_threshold} | as_used

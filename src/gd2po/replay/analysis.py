@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
@@ -22,6 +21,7 @@ from gd2po.replay.learning import Course, learn, repeats_of
 from gd2po.replay.model import AtDistance, GoldNumbers, MethodOnGold, Replay
 from gd2po.replay.rollouts import Rollouts, read_rollouts, with_gold
 from gd2po.runs.settings import RunSettings
+from gd2po.threads import one_thread
 
 METHODS = ("grpo", "gdpo", "gd2po-hard", "gd2po-snr", "gd2po-auto", "gd2po-gated", "dvao", "rvpo")
 """Compared unless others are named."""
@@ -95,7 +95,7 @@ def replay(
             f"{log.files.source} has one reward, and a method that learns from it cannot be judged by it. Name a "
             "column that judges with `gold`: a label, or a verifier."
         )
-    with _one_thread():
+    with one_thread(), torch.inference_mode():  # one thread: the same sums on every machine
         rollouts = read_rollouts(log, lambda seen: tell(f"Read {seen:,} rollouts"))
         asked = _Replayer(
             log, rollouts, named, sorted(learning_rates), baseline, reward_weights, reward_families, gold, tell
@@ -284,15 +284,3 @@ def _at_distance(own: _Tried, other: _Tried | None, distance: float, bootstrap: 
     gain = bootstrap.mean(here[1][:, None])[0]
     difference = None if there is None else bootstrap.mean((here[1] - there[1])[:, None])[0]
     return AtDistance(own.rates[here[0]], gain, difference)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The same sums on every machine, and on a busy one no waiting for threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        torch.set_num_threads(threads)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gd2po.comparison.run.plan import choose_baseline
+from gd2po.comparison.run.plan import choose_baseline, method_names
 from gd2po.logs.reward_log import RewardLog
 from gd2po.replay.analysis import LEARNING_RATES, METHODS, replay
 from gd2po.replay.model import Replay
@@ -55,8 +55,7 @@ def replay_log(
     """
     if options.html is not None:
         require_page_packages("The page")
-    names = [name.strip() for name in options.methods.split(",") if name.strip()]
-    settings = choose_settings(names, options.own_methods)
+    settings = choose_settings(method_names(options.methods), options.own_methods)
     result = replay(
         log,
         options.gold,

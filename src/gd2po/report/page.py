@@ -37,12 +37,10 @@ def render_page(
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
     """
-    try:
-        import jinja2
-        import plotly.offline
-        from markupsafe import Markup
-    except ImportError as error:
-        raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
+    require_page_packages("The page")
+    import jinja2
+    import plotly.offline
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -60,7 +58,7 @@ def render_page(
 
 
 def require_page_packages(what: str, extra: str = "report") -> None:
-    """Raise if no page can be made: for what computes for long before it writes one.
+    """Raise if no page can be made; what computes for long before it writes one asks first.
 
     Args:
         what: needs the page, as in "A comparison".
@@ -72,7 +70,7 @@ def require_page_packages(what: str, extra: str = "report") -> None:
     try:
         import jinja2 as _jinja2  # noqa: F401
         import plotly.offline as _plotly  # noqa: F401
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise MissingDependencyError(f"{what} needs {error.name}: pip install 'gd2po[{extra}]'.") from error
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal, Protocol
 
 from gd2po.report.intervals import Interval
 
@@ -123,3 +124,36 @@ def sureness(share: float | None) -> str:
         if share >= least:
             return word
     return "uncertain"
+
+
+class Difference(Protocol):
+    """A difference between two methods, of whichever room."""
+
+    @property
+    def value(self) -> float:
+        """What one has more than the other."""
+
+    @property
+    def beyond_noise(self) -> bool:
+        """Whether its interval excludes zero."""
+
+
+def tone(difference: Difference | None) -> Literal["good", "act", "note"]:
+    """In the words of the findings: "good" or "act" where a difference is beyond noise, else "note"."""
+    if difference is None or not difference.beyond_noise:
+        return "note"
+    return "good" if difference.value > 0 else "act"
+
+
+def tried_rates(finals: Mapping[str, float], chosen: float, at_edge: bool, form: Callable[[float], str]) -> str:
+    """The learning rates that were tried with what each ended at, the chosen one in brackets.
+
+    Example:
+        >>> tried_rates({"0.3": 0.61, "1": 0.72, "3": 0.7}, 1.0, False, "{:.3f}".format)
+        '0.3: 0.610, [1: 0.720], 3: 0.700'
+        >>> tried_rates({"1": 0.6, "3": 0.7}, 3.0, True, "{:.3f}".format)
+        '1: 0.600, [3: 0.700] edge'
+    """
+    tried = [f"{rate}: {form(final)}" for rate, final in finals.items()]
+    shown = [f"[{text}]" if rate == f"{chosen:g}" else text for rate, text in zip(finals, tried, strict=True)]
+    return ", ".join(shown) + (" edge" if at_edge else "")

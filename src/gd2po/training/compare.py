@@ -20,6 +20,7 @@ from gd2po.comparison.run.plan import (
     Plan,
     choose_baseline,
     choose_methods,
+    method_names,
     parse_seeds,
     read_plan,
     refuse_same_settings,
@@ -134,8 +135,7 @@ def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, 
     Raises:
         ConfigError: anything wrong with it, a value that a method sets included.
     """
-    chosen = [name.strip() for name in options.methods.split(",") if name.strip()]
-    methods = choose_methods(chosen, options.own_methods)
+    methods = choose_methods(method_names(options.methods), options.own_methods)
     seeds = parse_seeds(options.seeds)
     for argument in arguments:
         _refuse_own(argument.partition("=")[0])

@@ -8,17 +8,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gd2po.comparison.run import folder as files
-from gd2po.comparison.run.plan import PLAN, choose_baseline, parse_seeds
+from gd2po.comparison.run.plan import PLAN, choose_baseline, method_names, parse_seeds
 from gd2po.core import Setting
 from gd2po.errors import ConfigError, RunFolderError
 from gd2po.report.page import require_page_packages
 from gd2po.report.wording import counted
 from gd2po.runs.files import write_text
+from gd2po.threads import one_thread
 from gd2po.worlds.analysis import WorldMap, compare_worlds, sweep
 from gd2po.worlds.choices import choose_learning_rates, choose_settings, choose_sweep, choose_worlds
 from gd2po.worlds.declaration import World
@@ -68,8 +68,7 @@ def compare_in_worlds(options: WorldOptions, console: Console) -> WorldMap:
     """
     require_page_packages("A comparison")
     worlds = choose_worlds(options.world)
-    names = [name.strip() for name in options.methods.split(",") if name.strip()]
-    settings = choose_settings(names, options.own_methods)
+    settings = choose_settings(method_names(options.methods), options.own_methods)
     seeds, rates = parse_seeds(options.seeds), choose_learning_rates(options.learning_rates)
     baseline = choose_baseline(options.baseline, {name: {} for name in settings})
     folder = Path(options.output_dir or f"runs/{_folder_name(worlds)}")
@@ -77,7 +76,7 @@ def compare_in_worlds(options: WorldOptions, console: Console) -> WorldMap:
     with files.opened(folder):
         _write_plan(folder, options, settings)
         count = len(worlds if turn is None else turn[1]) * len(settings)
-        with _progress(console, count, len(seeds)) as progress, _one_thread(), _naming(folder):
+        with _progress(console, count, len(seeds)) as progress, one_thread(), _naming(folder):
             if turn is None:
                 world_map = compare_worlds(worlds, settings, seeds, rates, baseline, folder=folder, progress=progress)
             else:
@@ -162,14 +161,3 @@ def _naming(folder: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         raise KeyboardInterrupt(f"Finished runs are kept in {folder}") from interrupt
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Batches of worlds are small: with more threads torch mostly waits for them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -80,6 +80,16 @@ def builtin_methods() -> dict[str, dict[str, str]]:
     return found
 
 
+def method_names(text: str) -> list[str]:
+    """The names in a list with commas.
+
+    Example:
+        >>> method_names("gdpo, dvao,")
+        ['gdpo', 'dvao']
+    """
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def choose_methods(names: Sequence[str], own: Sequence[str]) -> dict[str, dict[str, str]]:
     """The overrides of the methods that are named, and of the user's own.
 

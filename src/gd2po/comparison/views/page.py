@@ -9,9 +9,8 @@ from typing import Any
 from gd2po.comparison.model import SCHEMA_VERSION, Comparison, MethodNumbers
 from gd2po.comparison.statistics import ENOUGH_SEEDS
 from gd2po.comparison.views.wording import difference_with_interval, reached, score, score_with_interval
-from gd2po.errors import MissingDependencyError
 from gd2po.report.documents import to_document
-from gd2po.report.page import render_page
+from gd2po.report.page import render_page, require_page_packages
 from gd2po.report.wording import number, percent, signed
 from gd2po.runs.files import write_text
 
@@ -32,10 +31,8 @@ def render_html(comparison: Comparison) -> str:
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
     """
-    try:
-        from gd2po.comparison.views.charts import all_charts
-    except ImportError as error:
-        raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
+    require_page_packages("The page")
+    from gd2po.comparison.views.charts import all_charts
 
     context = {
         "c": comparison,

@@ -16,9 +16,8 @@ from gd2po.diagnosis.views.methods import (
     warnings_of,
     weight_in_words,
 )
-from gd2po.errors import MissingDependencyError
 from gd2po.report.commands import replay_command
-from gd2po.report.page import render_page, script_json
+from gd2po.report.page import render_page, require_page_packages, script_json
 from gd2po.report.wording import number, percent, sureness, with_interval
 from gd2po.runs.files import write_text
 
@@ -46,12 +45,10 @@ def render_html(diagnosis: Diagnosis) -> str:
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
     """
-    try:
-        from markupsafe import Markup
+    require_page_packages("The page")
+    from markupsafe import Markup
 
-        from gd2po.diagnosis.views.charts import all_charts
-    except ImportError as error:
-        raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
+    from gd2po.diagnosis.views.charts import all_charts
 
     shown_methods, other_methods = main_methods(diagnosis.methods)
     context = {

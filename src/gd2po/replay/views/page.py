@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gd2po.errors import MissingDependencyError
 from gd2po.replay.findings import findings_of, headline_of
 from gd2po.replay.model import FEWEST_PROMPTS, SCHEMA, SCHEMA_VERSION, Replay
-from gd2po.replay.views.wording import at_distance, difference, gained, grid, tone
+from gd2po.replay.views.wording import at_distance, difference, gained, grid
 from gd2po.report.documents import to_document
-from gd2po.report.page import render_page
-from gd2po.report.wording import number
+from gd2po.report.page import render_page, require_page_packages
+from gd2po.report.wording import number, tone
 from gd2po.runs.files import write_text
 
 
@@ -32,10 +31,8 @@ def render_html(replay: Replay) -> str:
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
     """
-    try:
-        from gd2po.replay.views.charts import all_charts
-    except ImportError as error:
-        raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
+    require_page_packages("The page")
+    from gd2po.replay.views.charts import all_charts
 
     context = {
         "r": replay,

@@ -8,9 +8,9 @@ from rich.text import Text
 
 from gd2po.replay.findings import findings_of, headline_of
 from gd2po.replay.model import Estimate, GoldNumbers, Replay
-from gd2po.replay.views.wording import at_distance, difference, gained, grid, tone
+from gd2po.replay.views.wording import at_distance, difference, gained, grid
 from gd2po.report.terminal import Part, headline_parts, plain_table, print_parts
-from gd2po.report.wording import counted, number
+from gd2po.report.wording import counted, number, tone
 
 _STYLES = {"good": "green", "act": "red", "note": ""}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gd2po.replay.model import AtDistance, Estimate, MethodOnGold
-from gd2po.report.wording import UNDEFINED
+from gd2po.report.wording import UNDEFINED, tried_rates
 
 _SMALL, _ZERO = 0.01, 1e-6
 
@@ -50,13 +50,6 @@ def at_distance(method: MethodOnGold, distance: float, is_baseline: bool) -> str
     return gained(here.gain) if is_baseline else difference(here.difference)
 
 
-def tone(estimate: Estimate | None) -> str:
-    """Of a difference: "good" or "act" where it is beyond noise, else "note"."""
-    if estimate is None or not estimate.beyond_noise:
-        return "note"
-    return "good" if estimate.value > 0 else "act"
-
-
 def grid(method: MethodOnGold) -> str:
     """The learning rates that were tried with the gain at each, the chosen one in brackets.
 
@@ -66,9 +59,4 @@ def grid(method: MethodOnGold) -> str:
         >>> grid(SimpleNamespace(learning_rate=1.0, final_by_learning_rate=gains, at_edge=True))
         '0.3: +0.100, [1: +0.120] edge'
     """
-    chosen = f"{method.learning_rate:g}"
-    tried = [
-        f"[{rate}: {signed(gain)}]" if rate == chosen else f"{rate}: {signed(gain)}"
-        for rate, gain in method.final_by_learning_rate.items()
-    ]
-    return ", ".join(tried) + (" edge" if method.at_edge else "")
+    return tried_rates(method.final_by_learning_rate, method.learning_rate, method.at_edge, signed)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from gd2po.comparison.statistics import ENOUGH_SEEDS
-from gd2po.errors import MissingDependencyError
 from gd2po.report.documents import to_document
-from gd2po.report.page import render_page
+from gd2po.report.page import render_page, require_page_packages
+from gd2po.report.wording import tone
 from gd2po.runs.files import write_text
 from gd2po.worlds.analysis import SCHEMA, SCHEMA_VERSION, MethodInWorld, WorldMap, WorldNumbers
 from gd2po.worlds.findings import findings_of, headline_of
-from gd2po.worlds.views.wording import difference, grid, level, signed, tone, value
+from gd2po.worlds.views.wording import difference, grid, level, signed, value
 
 _FULL_COLOUR = 0.5
 """Difference, as a share of what the baseline gains, from which on a cell of the map has its full colour."""
@@ -30,10 +30,8 @@ def render_html(world_map: WorldMap) -> str:
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
     """
-    try:
-        from gd2po.worlds.views.charts import all_charts
-    except ImportError as error:
-        raise MissingDependencyError(f"The page needs {error.name}: pip install 'gd2po[report]'.") from error
+    require_page_packages("The page")
+    from gd2po.worlds.views.charts import all_charts
 
     charts = all_charts(world_map)
     context = {

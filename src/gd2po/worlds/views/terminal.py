@@ -8,9 +8,10 @@ from rich.text import Text
 
 from gd2po.comparison.statistics import Estimate
 from gd2po.report.terminal import Part, headline_parts, plain_table, print_parts
+from gd2po.report.wording import tone
 from gd2po.worlds.analysis import MethodInWorld, WorldMap, WorldNumbers
 from gd2po.worlds.findings import findings_of, headline_of
-from gd2po.worlds.views.wording import difference, grid, level, seeds, signed, tone, value
+from gd2po.worlds.views.wording import difference, grid, level, seeds, signed, value
 
 STYLES = {"good": "green", "act": "red", "note": ""}
 """Of differences: coloured where beyond noise."""

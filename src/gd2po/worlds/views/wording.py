@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gd2po.comparison.statistics import Estimate
-from gd2po.report.wording import UNDEFINED, counted
+from gd2po.report.wording import UNDEFINED, counted, tried_rates
 from gd2po.worlds.analysis import MethodInWorld, WorldMap
 
 MARK = " *"
@@ -53,13 +53,6 @@ def signed(value: float) -> str:
     return text if float(text) == 0 else ("+" if value > 0 else "−") + text
 
 
-def tone(estimate: Estimate | None) -> str:
-    """Of a difference, in the words of the findings: "good" or "act" where it is beyond noise, else "note"."""
-    if estimate is None or not estimate.beyond_noise:
-        return "note"
-    return "good" if estimate.value > 0 else "act"
-
-
 def grid(method: MethodInWorld) -> str:
     """The learning rates that were tried with the mean final score at each, the chosen one in brackets.
 
@@ -71,12 +64,7 @@ def grid(method: MethodInWorld) -> str:
         >>> grid(SimpleNamespace(learning_rate=3.0, final_by_learning_rate={"1": 0.6, "3": 0.7}, at_edge=True))
         '1: 0.600, [3: 0.700] edge'
     """
-    chosen = f"{method.learning_rate:g}"
-    tried = [
-        f"[{rate}: {score:.3f}]" if rate == chosen else f"{rate}: {score:.3f}"
-        for rate, score in method.final_by_learning_rate.items()
-    ]
-    return ", ".join(tried) + (" edge" if method.at_edge else "")
+    return tried_rates(method.final_by_learning_rate, method.learning_rate, method.at_edge, "{:.3f}".format)
 
 
 def seeds(world_map: WorldMap) -> str:
