@@ -16,6 +16,7 @@ from jinja2 import Template
 from tokenizers import Tokenizer
 
 from gd2po.core import Setting
+from gd2po.core.agreement import Agreement
 from gd2po.data.toolcalls.task import ToolCallExample, toolcall_prompts
 from gd2po.recipes import recipe_path
 from gd2po.rewards import configure, load_eval_func, load_reward_func
@@ -119,10 +120,14 @@ class Scored:
     lengths: np.ndarray[Any, Any]
     """(P, G) tokens of each completion."""
     metrics: dict[str, float] = field(default_factory=dict)
+    agreement: Agreement | None = None
+    """Of this batch and those before it, where the method looks for families."""
 
 
-def score_batch(run: Run, texts: Texts, rows: Sequence[int], tokens: np.ndarray[Any, Any]) -> Scored:
-    """Rewards and advantages of completions (P, G, C) to rows of the training set."""
+def score_batch(
+    run: Run, texts: Texts, rows: Sequence[int], tokens: np.ndarray[Any, Any], before: Agreement | None = None
+) -> Scored:
+    """Rewards and advantages of completions (P, G, C) to rows of the training set, after batches that agreed so."""
     torch.set_num_threads(1)
     count, rollouts, _ = tokens.shape
     examples = run.prompts("train")
@@ -132,14 +137,21 @@ def score_batch(run: Run, texts: Texts, rows: Sequence[int], tokens: np.ndarray[
     columns = [func(completions=completions, answer=answers) for func in run.rewards]
     rewards = torch.from_numpy(np.array(columns, np.float32).T.copy())  # None becomes NaN
     groups = torch.arange(count).repeat_interleave(rollouts)
+    agreement = None
+    if run.method.finds_families(run.families):
+        agreement = Agreement.of(rewards, groups).after(before)
     result = run.method.advantages(
-        rewards, groups, reward_families=run.families, token_counts=torch.from_numpy(lengths)
+        rewards,
+        groups,
+        reward_families=run.families,
+        correlations=None if agreement is None else agreement.correlation,
+        token_counts=torch.from_numpy(lengths),
     )
     metrics = _means(run, completions, answers, columns)
     metrics["kept"] = float(result.keep_mask.float().mean())
     metrics["conflicts"] = float(result.conflict_mask.float().mean())
     advantages = result.advantages.float().numpy().reshape(count, rollouts)
-    return Scored(advantages, lengths.reshape(count, rollouts), metrics)
+    return Scored(advantages, lengths.reshape(count, rollouts), metrics, agreement)
 
 
 def score_held_out(run: Run, texts: Texts, tokens: np.ndarray[Any, Any]) -> dict[str, float]:

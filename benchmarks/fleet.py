@@ -29,6 +29,7 @@ from torch import Tensor
 
 from gd2po.comparison.run.plan import parse_seeds
 from gd2po.core import Setting
+from gd2po.core.agreement import Agreement
 from gd2po.data import builtin_model
 
 TRAINED_AT_ONCE = 64
@@ -39,8 +40,8 @@ _RUNS: list[Run] = []
 _TEXTS: list[Texts] = []
 
 
-def _score(index: int, rows: list[int], tokens: np.ndarray[Any, Any]) -> Scored:
-    return score_batch(_RUNS[index], _TEXTS[0], rows, tokens)
+def _score(index: int, rows: list[int], tokens: np.ndarray[Any, Any], before: Agreement | None) -> Scored:
+    return score_batch(_RUNS[index], _TEXTS[0], rows, tokens, before)
 
 
 def _score_held_out(index: int, tokens: np.ndarray[Any, Any]) -> dict[str, float]:
@@ -71,6 +72,7 @@ class Fleet:
         self.stack = Stack(folder, len(runs), device)
         self.generator = torch.Generator(device).manual_seed(0)
         self.orders = [run.order() for run in runs]
+        self.agreements: list[Agreement | None] = [None] * len(runs)
         self.curves: list[list[dict[str, float]]] = [[] for _ in runs]
         self.evaluations: list[list[dict[str, float]]] = [[] for _ in runs]
 
@@ -106,13 +108,17 @@ class Fleet:
                 read = self.stack.read(self.stack.part(part), *prompts)
                 tokens = self.stack.complete(self.stack.part(part), read, self.rollouts, self.length, self.generator)
             host = tokens.to(torch.int16).cpu().numpy()
-            futures = [self.pool.submit(_score, run, rows[run], host[place]) for place, run in enumerate(_range(part))]
+            futures = [
+                self.pool.submit(_score, run, rows[run], host[place], self.agreements[run])
+                for place, run in enumerate(_range(part))
+            ]
             sampled.append((part, tokens, futures))
         gradients = {name: torch.zeros_like(value) for name, value in self.stack.weights.items()}
         for part, tokens, futures in sampled:
             scored = [future.result() for future in futures]
             for run, result in zip(_range(part), scored, strict=True):
                 self.curves[run].append(result.metrics)
+                self.agreements[run] = result.agreement
             for inner in _parts(len(scored), TRAINED_AT_ONCE):
                 runs = slice(part.start + inner.start, part.start + inner.stop)
                 self._gradients(runs, rows, tokens[inner], scored[inner], gradients)
