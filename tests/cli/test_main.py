@@ -6,6 +6,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 
 def gd2po(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -75,3 +77,14 @@ def test_a_mistake_becomes_one_message_and_no_traceback() -> None:
     assert result.returncode == 2
     assert "Did you mean 'quickstart'?" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_a_bare_install_says_what_to_install(command: str) -> None:
+    script = "import sys; sys.modules.update(transformers=None, trl=None); from gd2po.cli import main; main()"
+    result = subprocess.run(
+        [sys.executable, "-c", script, *command.split()], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 2
+    assert "pip install 'gd2po[trl" in result.stderr
+    assert result.stderr.count("\n") == 1

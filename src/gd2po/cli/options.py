@@ -50,9 +50,10 @@ def needing(command: str, extra: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "gd2po":
+        package = (error.name or "").partition(".")[0]
+        if package == "gd2po":
             raise
-        message = f"`gd2po {command}` needs {error.name}: pip install 'gd2po[{extra}]'."
+        message = f"`gd2po {command}` needs {package}: pip install 'gd2po[{extra}]'."
         raise MissingDependencyError(message) from error
 
 

@@ -14,6 +14,7 @@ from gd2po.errors import ConfigError, GD2POError, did_you_mean
 from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.config import GD2POConfig
 from gd2po.recipes import recipe_command, recipe_names, recipe_path
+from gd2po.training.refusals import is_refusal, one_line
 
 DEFAULT_RECIPE = "quickstart"
 DEFAULT_WARM_START = "warm-start"
@@ -209,15 +210,19 @@ def _parse(
 
     parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
     parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
+    _take_several(parser, "report_to")
     known = sorted({action.dest for action in parser._actions} - {"help", "config"})
     _refuse_unknown([key for key in values if key not in known], known, f"{config}: ", command)
     parser.set_defaults_with_config(**values)
     try:
         *parsed, rest = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
-    except ValueError as error:
+    except Exception as error:
+        if not isinstance(error, ValueError) and not is_refusal(error):
+            raise
         raise _refused(error) from error
     for part in parsed:  # a model's arguments and those of supervised training check nothing themselves
         require_meant(vars(part))
+        _require_trackers(getattr(part, "report_to", []))
     unknown = [item.lstrip("-").split("=")[0] for item in rest if item.startswith("--")]
     _refuse_unknown(unknown, known, "", command)
     if rest:
@@ -226,7 +231,26 @@ def _parse(
     return parsed[: len(fields)], resolved
 
 
-def _refused(error: ValueError) -> GD2POError:
+def _take_several(parser: argparse.ArgumentParser, name: str) -> None:
+    """Let an option take several words, which TRL declares as a text or a list, so that its parser takes one."""
+    for action in parser._actions:
+        if action.dest == name:
+            action.nargs = "+"
+
+
+def _require_trackers(names: list[str]) -> None:
+    """Raise for the first tracker that there is not, which transformers says only when the model is loaded."""
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            every = f"There are: none, all, {', '.join(INTEGRATION_TO_CALLBACK)}."
+            raise ConfigError(
+                f"`report_to`: there is no {name!r}. {did_you_mean(name, INTEGRATION_TO_CALLBACK, every)}"
+            )
+
+
+def _refused(error: Exception) -> GD2POError:
     """What TRL or we say against the values, as an error of ours."""
     if isinstance(error, GD2POError):
         return error
@@ -235,7 +259,7 @@ def _refused(error: ValueError) -> GD2POError:
             "`bf16` needs a GPU that computes in bfloat16, and there is none here. Set it to false, on a CPU with "
             "`use_cpu`."
         )
-    return ConfigError(str(error))
+    return ConfigError(one_line(error))
 
 
 def _take_config(argv: list[str]) -> tuple[list[str], str | None]:

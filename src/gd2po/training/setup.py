@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
@@ -13,6 +14,7 @@ from gd2po.evaluation.generation import policies
 from gd2po.evaluation.generation.generate import encode_prompts
 from gd2po.rewards import REWARD_FUNCS, callable_name, configure, load_eval_func, load_reward_func
 from gd2po.training.arguments import ParsedRun, RunArguments
+from gd2po.training.refusals import in_one_line
 
 
 def load_train_prompts(run: RunArguments) -> Any:
@@ -122,7 +124,38 @@ def model_path(parsed: ParsedRun) -> str:
     name = parsed.model.model_name_or_path
     if name is None:
         raise ConfigError("`model_name_or_path` is missing: name a model, such as builtin:toolcalls.")
-    return builtin_model(name)
+    path = builtin_model(name)
+    _require_weights(path, parsed.run.gguf_file)
+    return path
+
+
+def _require_weights(path: str, gguf_file: str | None) -> None:
+    """Raise for a folder that is none or holds no model, of which transformers speaks as of a broken download."""
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        if path.startswith((".", "/", "~")):
+            raise ConfigError(f"`model_name_or_path`: there is no folder {path!r}.")
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"`model_name_or_path` must be a folder or a hub id: {path!r} is a file.{_gguf_hint(folder)}")
+    ggufs = sorted(file.name for file in folder.glob("*.gguf"))
+    if gguf_file:
+        if not (folder / gguf_file).is_file():
+            there = f"there are: {', '.join(ggufs)}" if ggufs else "it holds no file in GGUF"
+            raise ConfigError(f"`gguf_file`: {path} holds no {gguf_file!r}; {there}.")
+    elif ggufs and not any(folder.glob("*.safetensors")):
+        raise ConfigError(
+            f"`model_name_or_path`: {path} holds weights in GGUF. Name the file in `gguf_file`: {ggufs[0]}."
+        )
+    elif not (folder / "config.json").is_file() and not (folder / "adapter_config.json").is_file():
+        raise ConfigError(f"`model_name_or_path`: {path} holds no model: it has no config.json.")
+
+
+def _gguf_hint(file: Path) -> str:
+    """How to name a GGUF file that stands where its folder belongs."""
+    if file.suffix != ".gguf":
+        return ""
+    return f" Name its folder, {file.parent}, and the file in `gguf_file`: {file.name}."
 
 
 def model_init_kwargs(parsed: ParsedRun) -> dict[str, Any]:
@@ -156,22 +189,24 @@ def load_model(path: str, parsed: ParsedRun) -> Any:
     from trl.trainer.utils import create_model_from_path
 
     parsed.training.model_init_kwargs = None
-    return create_model_from_path(
-        path, AutoModelForCausalLM, trust_remote_code=parsed.training.trust_remote_code, **kwargs
-    )
+    with in_one_line(f"`gguf_file`: cannot load {kwargs['gguf_file']}"):
+        return create_model_from_path(
+            path, AutoModelForCausalLM, trust_remote_code=parsed.training.trust_remote_code, **kwargs
+        )
 
 
 def load_tokenizer(path: str, parsed: ParsedRun) -> Any:
     """The tokenizer as TRL loads it, except that TRL cannot read one out of a GGUF file."""
     kwargs = model_init_kwargs(parsed)
-    return policies.load_tokenizer(
-        path,
-        revision=kwargs["revision"],
-        padding_side="left",
-        truncation_side="left",
-        trust_remote_code=parsed.training.trust_remote_code,
-        **({"gguf_file": kwargs["gguf_file"]} if "gguf_file" in kwargs else {}),
-    )
+    with in_one_line(f"`model_name_or_path`: cannot load {path!r}"):
+        return policies.load_tokenizer(
+            path,
+            revision=kwargs["revision"],
+            padding_side="left",
+            truncation_side="left",
+            trust_remote_code=parsed.training.trust_remote_code,
+            **({"gguf_file": kwargs["gguf_file"]} if "gguf_file" in kwargs else {}),
+        )
 
 
 def require_room(prompts: Any, model: Any, tokenizer: Any) -> None:

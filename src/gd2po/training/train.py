@@ -26,6 +26,7 @@ from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.callbacks import RewardProgress, RewriteCheckpoints, StopOnInterrupt, Stopwatch
 from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
 from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
+from gd2po.training.refusals import in_one_line
 from gd2po.training.summary import print_resume, print_summary
 
 
@@ -93,16 +94,17 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
             f"The prompts of {parsed.run.dataset_name} are messages, and the tokenizer of {path} has no chat template. "
             "Use a chat (instruct) model, or prompts of plain text."
         )
-    trainer = GD2POTrainer(
-        model=setup.load_model(path, parsed),
-        reward_funcs=[*reward_funcs, *(parsed.run.reward_model_name_or_path or [])],
-        args=parsed.training,
-        train_dataset=train_dataset,
-        eval_dataset=held_out if parsed.training.eval_strategy != "no" else None,
-        processing_class=tokenizer,
-        quantization_config=get_quantization_config(parsed.model),
-        peft_config=get_peft_config(parsed.model),
-    )
+    with in_one_line():
+        trainer = GD2POTrainer(
+            model=setup.load_model(path, parsed),
+            reward_funcs=[*reward_funcs, *(parsed.run.reward_model_name_or_path or [])],
+            args=parsed.training,
+            train_dataset=train_dataset,
+            eval_dataset=held_out if parsed.training.eval_strategy != "no" else None,
+            processing_class=tokenizer,
+            quantization_config=get_quantization_config(parsed.model),
+            peft_config=get_peft_config(parsed.model),
+        )
     setup.require_room(train_dataset["prompt"], trainer.model, tokenizer)
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)

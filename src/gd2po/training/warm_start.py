@@ -17,6 +17,7 @@ from gd2po.training import setup
 from gd2po.training.arguments import ParsedRun, parse_warm_start
 from gd2po.training.callbacks import RewriteCheckpoints
 from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
+from gd2po.training.refusals import in_one_line
 from gd2po.training.summary import print_resume
 
 
@@ -34,15 +35,16 @@ def warm_start_command(argv: Sequence[str]) -> int:
     with open_run_folder(training.output_dir, training.resume_from_checkpoint) as folder:
         tokenizer = setup.load_tokenizer(path, as_run)
         _require_chat_template(tokenizer, demonstrations, path)
-        trainer = SFTTrainer(
-            model=setup.load_model(path, as_run),
-            args=training,
-            train_dataset=demonstrations,
-            processing_class=tokenizer,
-            quantization_config=get_quantization_config(parsed.model),
-            peft_config=get_peft_config(parsed.model),
-            callbacks=[RewriteCheckpoints()],
-        )
+        with in_one_line():
+            trainer = SFTTrainer(
+                model=setup.load_model(path, as_run),
+                args=training,
+                train_dataset=demonstrations,
+                processing_class=tokenizer,
+                quantization_config=get_quantization_config(parsed.model),
+                peft_config=get_peft_config(parsed.model),
+                callbacks=[RewriteCheckpoints()],
+            )
         console = Console(quiet=not trainer.accelerator.is_main_process)
         trainer.add_callback(WarnOfLittleRoom(folder.path, console))
         print_resume(folder.resume, console)

@@ -22,6 +22,12 @@ try:
 except ImportError as error:
     raise MissingDependencyError(f"GD2POConfig needs TRL: pip install 'gd2po[trl]' ({error}).") from error
 
+_CHOICES = {
+    "loss_type": ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"),
+    "importance_sampling_level": ("token", "sequence"),
+}
+"""Words that TRL looks at only in its first step."""
+
 
 @dataclass
 class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
@@ -152,6 +158,9 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             raise ConfigError(
                 f"`gradient_coordination` must be 'none', 'pcgrad' or 'mgda': got {self.gradient_coordination!r}."
             )
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise ConfigError(f"`{name}` must be one of {', '.join(known)}: got {getattr(self, name)!r}.")
         self.setting()  # wrong options are heard of before the run
         self._parse_rewards()
 
