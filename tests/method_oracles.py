@@ -296,8 +296,8 @@ def consensus(
     drop_conflicts: str,
 ) -> Expected:
     z, rewards = given.z_scores(), given.rewards_range
-    families, near_an_edge = given.families, False
-    if partners == "correlated" or families is None:
+    families, near_an_edge = given.families or list(rewards), False
+    if partners == "correlated":
         found = oracles.correlations(oracles.weigh(z, given.weights), given.rewards)
         limit = min_correlation + oracles.CORRELATION_TOLERANCE
         families = oracles.joined([pair for pair, value in found.items() if value > limit], len(rewards))

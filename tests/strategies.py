@@ -151,7 +151,7 @@ def method_options(draw: st.DrawFn, name: str, batch: Batch) -> dict[str, Any]:
         drawn["gamma"] = draw(st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0]))
         drawn["reward_bounds"] = [[min(column) - draw(slack), max(column) + 0.25 + draw(slack)] for column in columns]
     if name == "consensus":
-        drawn["partners"] = draw(st.sampled_from(["auto", "auto", "correlated"]))
+        drawn["partners"] = draw(st.sampled_from(["declared", "declared", "correlated"]))
         drawn["min_correlation"] = draw(st.just(0.1) | SHARES | SHARES.map(lambda share: -share))
         drawn["standardisation"] = draw(st.sampled_from(["zscore", "rank", "rank_partners"]))
         drawn["combination"] = draw(st.sampled_from(["mean", "soft_minimum", "minimum", "uncertainty"]))

@@ -62,7 +62,7 @@ def test_a_state_of_something_else_is_refused(values: Any) -> None:
 def test_methods_find_families_by_what_was_kept_and_not_by_the_batch() -> None:
     kept = torch.tensor([[1.0, 0.5, -0.5], [0.5, 1.0, -0.5], [-0.5, -0.5, 1.0]])
     noise = torch.randn(48, 3, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
-    found = consensus_advantages(noise, GROUP_IDS, correlations=kept)
+    found = consensus_advantages(noise, GROUP_IDS, partners="correlated", correlations=kept)
     declared = consensus_advantages(noise, GROUP_IDS, reward_families=["x", "x", "y"])
     assert torch.equal(found.advantages, declared.advantages)
     gated = gd2po_advantages(noise, GROUP_IDS, filtering="hard", conflict_pairs="correlated", correlations=kept)
@@ -71,7 +71,8 @@ def test_methods_find_families_by_what_was_kept_and_not_by_the_batch() -> None:
     )
     assert torch.equal(gated.advantages, families.advantages)
     undefined = torch.full((3, 3), torch.nan)
-    assert consensus_advantages(noise, GROUP_IDS, correlations=undefined).keep_mask.all()
+    nobody = consensus_advantages(noise, GROUP_IDS, partners="correlated", correlations=undefined)
+    assert nobody.keep_mask.all()
 
 
 @pytest.mark.parametrize("correlations", [torch.ones(2, 2), [[1.0, 2.0, 0.0]] * 3, [0.5] * 3])
@@ -87,7 +88,7 @@ def test_a_setting_that_finds_no_families_is_not_told_the_correlations() -> None
         ("gd2po-hard", None, False),
         ("gd2po-families", None, False),
         ("consensus", ["x", "x", "y"], False),
-        ("consensus", None, True),
+        ("consensus", None, False),
         ("consensus-correlated", ["x", "x", "y"], True),
         ("gd2po-gated", ["x", "x", "y"], True),
     ):

@@ -161,7 +161,7 @@ def test_a_setting_that_does_not_use_families_is_not_told_them() -> None:
         ("gd2po-hard", [0, 0, 2], ["are not used with conflict_pairs='all'"]),
         ("gd2po-gated", [0, 0, 2], ["are not used with conflict_pairs='correlated'"]),
         ("gd2po-gated", None, []),
-        ("consensus", None, []),
+        ("consensus", None, ["every reward is a family of its own"]),
         ("consensus", [0, 1, 2], ["every reward is a family of its own"]),
         ("consensus", [0, 0, 2], []),
         ("consensus-correlated", [0, 0, 2], ["are not used with partners='correlated'"]),
@@ -175,11 +175,12 @@ def test_families_without_effect_are_said(label: str, families: list[int] | None
 
 def test_ranks_of_groups_of_two_are_said_to_change_nothing() -> None:
     pairs = torch.arange(12).repeat_interleave(2)
-    ranked = Setting.of({"standardisation": "rank"}, "here")
+    ranked = Setting.of({"method": "gd2po", "standardisation": "rank"}, "here")
     for setting in (ranked, Setting.named("consensus", "here")):
-        assert "No group has more than two rollouts" in setting.warnings(REWARDS, pairs)[0]
-        assert setting.warnings(REWARDS, GROUP_IDS) == []
-    assert Setting.of({"method": "consensus", "standardisation": "zscore"}, "here").warnings(REWARDS, pairs) == []
+        assert "No group has more than two rollouts" in setting.warnings(REWARDS, pairs, reward_families=[0, 0, 1])[0]
+        assert not any("two rollouts" in said for said in setting.warnings(REWARDS, GROUP_IDS))
+    zscores = Setting.of({"method": "consensus", "standardisation": "zscore"}, "here")
+    assert zscores.warnings(REWARDS, pairs, reward_families=[0, 0, 1]) == []
     plain = gd2po_advantages(REWARDS, pairs).advantages
     torch.testing.assert_close(ranked.advantages(REWARDS, pairs).advantages, plain, rtol=1e-4, atol=1e-4)
 

@@ -44,8 +44,10 @@ def test_families_are_told_by_component() -> None:
     assert settings().reward_families is None
 
 
-def test_without_a_method_it_is_gd2po() -> None:
-    assert settings().setting.method.name == "gd2po"
+def test_without_a_method_it_is_consensus_and_gd2po_by_an_option_that_consensus_lacks() -> None:
+    assert settings().setting.method.name == "consensus"
+    assert settings(whitening="none").setting.method.name == "consensus"
+    assert settings(filtering="snr").setting.method.name == "gd2po"
 
 
 @pytest.mark.parametrize(("method", "name"), OPTIONS)

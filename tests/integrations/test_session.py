@@ -37,7 +37,7 @@ def test_the_metrics_of_every_method_are_the_rows_of_metrics_and_the_threshold(m
 
 
 def test_advice_looks_back_over_the_batches_of_the_session_and_is_said_once() -> None:
-    run = session()
+    run = session(method="gdpo")
     metrics = run.metrics(REWARDS, GROUP_IDS, run.advantages(REWARDS, GROUP_IDS, TOKENS))
     said = [run.advice(metrics, REWARDS, GROUP_IDS, TOKENS) for _ in range(2 * WINDOW)]
     assert not any(said[: WINDOW - 1])
@@ -133,7 +133,8 @@ def test_families_reach_the_method_and_what_is_wrong_with_them_is_said_once() ->
 
 
 def test_families_that_are_looked_for_are_found_by_the_training_batches_so_far() -> None:
-    run, batches = session(method="consensus"), torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(0))
+    run = session(method="consensus", partners="correlated")
+    batches = torch.rand(3, 4, 3, generator=torch.Generator().manual_seed(0))
     kept = None
     for rewards in batches:
         run.advantages(-rewards, GROUP_IDS, TOKENS, training=False)  # teaches nothing
@@ -143,7 +144,7 @@ def test_families_that_are_looked_for_are_found_by_the_training_batches_so_far()
         assert torch.equal(found.advantages, expected.advantages)
         assert run.agreement is not None
         assert torch.equal(run.agreement.products, kept.products)
-    declared = Session(run.setting, NAMES, reward_families=["x", "x", "polite"])
+    declared = Session(Setting.named("consensus", "test"), NAMES, reward_families=["x", "x", "polite"])
     declared.advantages(batches[0], GROUP_IDS, TOKENS)
     assert declared.agreement is None
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from host_metrics import metric_names, needed_options
 
-from gd2po import METHODS, advantages, gd2po_advantages
+from gd2po import METHODS, advantages, gd2po_advantages, gdpo_advantages
 from gd2po.diagnosis import RewardLog, diagnose
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import ConfigError, InvalidInputError, RewardFunctionError, RunFolderError
@@ -150,7 +150,7 @@ def test_none_says_that_a_reward_does_not_apply() -> None:
     samples = samples_of()
     samples[2].reward["format"] = None
     raw, advantages = post_process_rewards(arguments(), samples)
-    assert advantages == pytest.approx(gd2po_advantages(rewards, GROUP_IDS).advantages.tolist())
+    assert advantages == pytest.approx(gdpo_advantages(rewards, GROUP_IDS).advantages.tolist())
     assert raw[2] == pytest.approx(REWARDS[2][0] + REWARDS[2][2])
 
 

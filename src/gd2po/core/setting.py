@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ class Setting:
         """The setting of a mapping.
 
         Args:
-            values: `method`, gd2po without one, and options of it.
+            values: `method`, `default_method` without one, and options of it.
             where: what the mapping is called, for messages.
 
         Raises:
@@ -37,13 +37,15 @@ class Setting:
             InvalidInputError: a value that an option does not take (a ValueError).
 
         Example:
+            >>> Setting.of({}, "my.yaml").label, Setting.of({"filtering": "hard"}, "my.yaml").label
+            ('consensus', 'gd2po-hard')
             >>> Setting.of({"method": "gd2po", "filterin": "hard"}, "my.yaml")
             Traceback (most recent call last):
             ...
             gd2po.errors.ConfigError: `my.yaml` has no option 'filterin' of gd2po. Did you mean 'filtering'?
         """
-        method = method_named(values.get("method", "gd2po"), f"`{where}`: `method`")
         options = {name: value for name, value in values.items() if name != "method"}
+        method = method_named(values.get("method", default_method(options)), f"`{where}`: `method`")
         for name, value in options.items():
             if name not in method.options:
                 raise ConfigError(
@@ -195,6 +197,23 @@ def method_named(name: Any, where: str) -> Method:
         hint = did_you_mean(str(name), METHODS)
         raise ConfigError(f"{where} must be one of {', '.join(METHODS)}: got {name!r}. {hint}")
     return METHODS[name]
+
+
+def default_method(options: Iterable[str]) -> str:
+    """The method of a run that names none.
+
+    Args:
+        options: those that were given.
+
+    Returns:
+        consensus, which loses to gdpo nowhere beyond noise (docs/families.md) and is gdpo where no families are
+        declared; but gd2po where an option is given that consensus has not.
+
+    Example:
+        >>> default_method([]), default_method(["whitening"]), default_method(["snr_threshold"])
+        ('consensus', 'consensus', 'gd2po')
+    """
+    return "consensus" if METHODS["consensus"].options.keys() >= set(options) else "gd2po"
 
 
 def all_labels() -> dict[str, tuple[Method, Mapping[str, Any]]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gd2po.core import Setting
 from gd2po.core.families import family_labels
-from gd2po.core.setting import method_named
+from gd2po.core.setting import default_method, method_named
 from gd2po.errors import ConfigError, GD2POError, InvalidInputError, RewardFunctionError, did_you_mean
 from gd2po.integrations.session import Session, check_setting
 from gd2po.runs.reward_conditions import RewardConditions
@@ -40,7 +40,7 @@ class HostSettings:
 
         Args:
             section: a mapping with `reward_keys`, and if wanted `reward_weights`, `reward_conditions`,
-                `reward_families` (a mapping from components to families), `method` (gd2po without one), options of the
+                `reward_families` (a mapping from components to families), `method` (`default_method` without one), options of the
                 method, and `log_folder`, the run folder that rollouts are logged into.
             where: what the section is called in the configuration, for messages.
 
@@ -60,7 +60,8 @@ class HostSettings:
                 f"is {came}."
             )
         values = _plain(section)
-        method = method_named(values.get("method", "gd2po"), f"`{where}.method`")
+        default = default_method(values.keys() - set(OWN_KEYS))
+        method = method_named(values.get("method", default), f"`{where}.method`")
         known = (*OWN_KEYS, *method.options)
         for key in values:
             if key not in known:

@@ -48,14 +48,19 @@ def test_ranks_and_filter_alone_are_those_of_gd2po(batch: Batch, families: list[
     assert torch.equal(found, expected)
 
 
-def test_correlated_rewards_are_a_family_where_none_is_given() -> None:
+def test_without_families_it_is_gdpo_to_the_last_bit() -> None:
+    found = consensus_advantages(REWARDS, GROUP_IDS)
+    assert torch.equal(found.advantages, gdpo_advantages(REWARDS, GROUP_IDS).advantages)
+    assert found.keep_mask.all()
+
+
+def test_correlated_rewards_are_a_family_if_wanted() -> None:
     rewards = torch.stack([REWARDS[:, 0], REWARDS[:, 0] + 0.1 * REWARDS[:, 1], -REWARDS[:, 0]], dim=1)
-    found = consensus_advantages(rewards, GROUP_IDS)
+    found = consensus_advantages(rewards, GROUP_IDS, partners="correlated")
     assert torch.equal(
         found.advantages, consensus_advantages(rewards, GROUP_IDS, reward_families=["x", "x", "y"]).advantages
     )
-    assert torch.equal(found.advantages, consensus_advantages(rewards, GROUP_IDS, partners="correlated").advantages)
-    nobody = consensus_advantages(rewards, GROUP_IDS, min_correlation=1.0).advantages
+    nobody = consensus_advantages(rewards, GROUP_IDS, partners="correlated", min_correlation=1.0).advantages
     assert torch.equal(nobody, gdpo_advantages(rewards, GROUP_IDS).advantages)
 
 

@@ -22,7 +22,7 @@ from gd2po.core.tolerances import SIGNAL_TOLERANCE, SIGNAL_TOLERANCE_32
 
 NAMES = list(METHODS)
 SUM_FIRST = ["grpo", "dr_grpo", "rloo", "reinforce_plus_plus_baseline"]  # saw too, in one of its modes
-OVER_THE_BATCH = ["gdpo_corr", "dara", "saw", "sa_mrpo", "consensus"]  # gd2po too, with some of its options
+OVER_THE_BATCH = ["gdpo_corr", "dara", "saw", "sa_mrpo"]  # gd2po and consensus too, with some of their options
 UNIT_FREE = ["gdpo", "gd2po", "consensus", "mo_grpo", "gdpo_corr", "dara", "saw", "sa_mrpo", "rvpo"]
 FIELDS = (
     "advantages", "unwhitened", "reward_advantages", "components", "advantage_components", "multipliers", "signal_mask",
@@ -209,7 +209,7 @@ def test_the_unit_of_a_reward_means_nothing_but_the_share_of_the_epsilon(
     if name == "gd2po":
         options |= {"filtering": "none"}
     if name == "consensus":
-        options |= {"drop_conflicts": "none", "partners": "auto"}
+        options |= {"drop_conflicts": "none", "partners": "declared"}
         batch = dataclasses.replace(batch, families=batch.families or [0] * batch.rewards.shape[1])
     if name == "saw":
         options |= {"mode": "gdpo"}

@@ -126,7 +126,9 @@ def test_a_method_by_name_is_its_function() -> None:
     ("values", "label"),
     [
         ({"method": "grpo"}, "grpo"),
-        ({}, "gd2po-snr 0.3"),
+        ({}, "consensus"),
+        ({"whitening": "tokens"}, "consensus whitening=tokens"),
+        ({"method": "gd2po"}, "gd2po-snr 0.3"),
         ({"snr_threshold": 0.5, "whitening": "tokens"}, "gd2po-snr 0.5 whitening=tokens"),
         ({"snr_threshold": "auto"}, "gd2po-auto"),
         ({"filtering": "hard"}, "gd2po-hard"),

@@ -71,6 +71,7 @@ def test_a_reward_model_scores_beside_a_function(make_trainer: Any, tokenizer: A
 def test_a_generation_batch_may_serve_several_steps(make_trainer: Any) -> None:
     trainer = make_trainer(
         [length, vowels],
+        advantage_estimator="gd2po",
         per_device_train_batch_size=8,
         steps_per_generation=4,
         max_steps=4,

@@ -360,6 +360,7 @@ def test_a_reward_function_that_hangs_is_named_in_training(make_trainer: Any, ca
 def test_what_is_known_of_families_comes_back_with_a_checkpoint(make_trainer: Any, tmp_path: Any) -> None:
     options = {
         "advantage_estimator": "consensus",
+        "partners": "correlated",
         "max_steps": 2,
         "save_strategy": "steps",
         "save_steps": 1,

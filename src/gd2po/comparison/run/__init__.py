@@ -2,5 +2,5 @@
 
 from typing import Final
 
-DEFAULT_METHODS: Final = "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated"
-"""Compared unless others are named: GD²PO in its variants, and the two methods that it builds on."""
+DEFAULT_METHODS: Final = "grpo,gdpo,gd2po-hard,gd2po-snr,consensus,rvpo"
+"""Compared unless others are named: the two that GD²PO builds on, two of its variants, the default, and its rival."""

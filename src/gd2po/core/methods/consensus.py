@@ -28,7 +28,7 @@ from gd2po.core.result import AdvantageResult
 from gd2po.core.tolerances import SIGN_TOLERANCE, SNR_EPS
 from gd2po.errors import InvalidInputError
 
-Partners = Literal["auto", "correlated"]
+Partners = Literal["declared", "correlated"]
 DropConflicts = Literal["praised", "all", "none"]
 
 
@@ -36,7 +36,7 @@ def consensus_advantages(
     rewards: Tensor,
     group_ids: Tensor,
     *,
-    partners: Partners = "auto",
+    partners: Partners = "declared",
     min_correlation: Annotated[float, Range(-1, 1)] = 0.1,
     standardisation: Standardisation = "rank_partners",
     combination: Combination = "soft_minimum",
@@ -50,8 +50,8 @@ def consensus_advantages(
 ) -> AdvantageResult:
     """Consensus advantages: the rewards of a family as one cautious voice, and the families summed as in GDPO.
 
-    1. **Families**: those of `reward_families`; where none are given, rewards that a chain of in-group correlations
-       above `min_correlation` joins, over the batch.
+    1. **Families**: those of `reward_families`; with partners="correlated", rewards that a chain of in-group
+       correlations above `min_correlation` joins, over the batch.
     2. **Standardise** inside the group: x_k is the z-score of the mid-ranks where the reward has a partner, the plain
        z-score where not, turned round where the weight is negative.
     3. **Combine**: m_f, the soft minimum `-1/kappa log sum_k p_k exp(-kappa x_k)` over the rewards of the family that
@@ -60,12 +60,13 @@ def consensus_advantages(
     5. **Drop** rollouts with s > 0 on which rewards of one family have opposite signs: they are praised, and somebody
        errs. Those that are blamed stay, so that what fooled a reward is unlearned. Whiten over what is kept.
 
-    Without partners anywhere this is `gdpo`. A lone rollout, and a group of dead rewards, have s = 0.
+    Without partners anywhere, so also without `reward_families`, this is `gdpo`. A lone rollout, and a group of dead rewards, have s = 0.
 
     Args:
         rewards: (N, K) score of each rollout under each reward, each in its own unit. NaN: the reward does not apply.
         group_ids: (N,) prompt of each rollout: any integers, any order, groups of any size.
-        partners: "auto": the families that are given, or correlated rewards where none are. "correlated": always.
+        partners: of a reward: the others of its family in `reward_families` ("declared"), or those that it is
+            "correlated" with.
         min_correlation: in [-1, 1], for correlated rewards.
         standardisation: "rank_partners" ranks rewards with a partner, "rank" all, "zscore" none.
         combination: of the rewards of a family: "soft_minimum"; "minimum", the worst case; "mean", which leaves them as
@@ -118,7 +119,7 @@ def consensus_advantages(
     if reward_families is not None and partners == "correlated":
         raise InvalidInputError(
             "`reward_families` has no effect with partners='correlated', which looks for families itself: set that "
-            "to 'auto', or leave the families out."
+            "to 'declared', or leave the families out."
         )
     batch = RewardBatch.from_input(
         rewards,
@@ -130,7 +131,9 @@ def consensus_advantages(
         token_counts=token_counts,
     )
     zscores = batch.standardised()
-    families = batch.families or _correlated_families(batch, zscores, min_correlation)
+    families: Sequence[Hashable] = batch.families or range(batch.num_rewards)
+    if partners == "correlated":
+        families = joined_families(correlated_pairs(batch, zscores, min_correlation))
     standardised = partly_ranked(batch, zscores, family_pairs(families), standardisation)
     conflicts = family_conflict_mask(batch.weigh(standardised), families)
     components = _components(batch, standardised, families, combination, kappa)
@@ -149,10 +152,6 @@ def consensus_advantages(
         components=components,
         factor=keep.to(batch.dtype),
     )
-
-
-def _correlated_families(batch: RewardBatch, zscores: Tensor, min_correlation: float) -> list[int]:
-    return joined_families(correlated_pairs(batch, zscores, min_correlation))
 
 
 def _components(
@@ -178,11 +177,13 @@ def _components(
 
 def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequence[str]) -> list[str]:
     sentences = ranks_of_two(batch) if options["standardisation"] != "zscore" else []
-    if batch.families is not None and options["partners"] != "auto":
-        sentences.append(
-            "consensus: the families in `reward_families` are not used with partners='correlated': set it to 'auto'."
-        )
-    elif batch.families is not None and not has_partners(batch.families):
+    if options["partners"] == "correlated":
+        if batch.families is not None:
+            sentences.append(
+                "consensus: the families in `reward_families` are not used with partners='correlated': set it to "
+                "'declared'."
+            )
+    elif batch.num_rewards > 1 and (batch.families is None or not has_partners(batch.families)):
         sentences.append(
             "consensus: every reward is a family of its own, so nothing is combined and nothing is filtered, as in "
             "gdpo: say in `reward_families` which rewards measure the same thing."
@@ -191,15 +192,15 @@ def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequ
 
 
 def _inside_groups(options: Mapping[str, Any]) -> bool:
-    return options.get("reward_families") is not None and _uses_families(options)
+    return not _finds_families(options)
 
 
 def _uses_families(options: Mapping[str, Any]) -> bool:
-    return bool(options["partners"] == "auto")
+    return not _finds_families(options)
 
 
 def _finds_families(options: Mapping[str, Any]) -> bool:
-    return True
+    return bool(options["partners"] == "correlated")
 
 
 CONSENSUS = Method(

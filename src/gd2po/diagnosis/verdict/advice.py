@@ -131,8 +131,8 @@ class Advisor:
                 found[f"trade-off {first} {second}"] = (
                     f"Rewards {first!r} and {second!r} pull against each other inside groups (correlation "
                     f"{correlation:+.2f}, mean of {WINDOW} batches): a trade-off, not noise, and a threshold of "
-                    f"{threshold:.2g} drops most of it. Lower snr_threshold or set conflict_pairs='correlated', and "
-                    "settle the trade-off with reward_weights."
+                    f"{threshold:.2g} drops most of it. Lower snr_threshold, or name in reward_families what measures "
+                    "the same thing and take consensus, and settle the trade-off with reward_weights."
                 )
         return found
 

@@ -96,7 +96,7 @@ def _starving(
         else f"No threshold leaves every reward {percent(explorer.min_retained)} of both: do not filter."
     )
     level: Literal["act", "watch"] = "act" if is_run else "watch"
-    title = "The filter starves a reward" if is_run else "The default filter would starve a reward"
+    title = "The filter starves a reward" if is_run else "GD²PO's default filter would starve a reward"
     return Finding("starved", level, title, text, advice, sureness, numbers)
 
 

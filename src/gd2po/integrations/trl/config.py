@@ -13,7 +13,7 @@ from gd2po.core.families import families_of_json
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.integrations.trl.bounds import require_meant
-from gd2po.integrations.trl.option_fields import OPTION_FIELDS, MethodOptions, given_options
+from gd2po.integrations.trl.option_fields import OPTION_FIELDS, MethodOptions, chosen_method, given_options
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
 
@@ -34,7 +34,8 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
     """TRL's `GRPOConfig`, the method, and its options.
 
     Args:
-        advantage_estimator: a name in `gd2po.METHODS`; "gd2po" by default.
+        advantage_estimator: a name in `gd2po.METHODS`. By default "consensus", which is gdpo where no families are
+            declared, or "gd2po" where an option that consensus lacks is set to another value.
         reward_weights: of each reward a number, a schedule such as `LinearSchedule(0.0, 1.0, steps=100)`, its mapping
             `{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100}`, or a function from step to weight.
         reward_conditions: rewards that count only where another one is high enough: a list of mappings such as
@@ -138,6 +139,7 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
             ) from error
         for name, option in OPTION_FIELDS.items():
             setattr(self, name, option.parsed(getattr(self, name)))
+        self.advantage_estimator = chosen_method(vars(self))
         if self.scale_rewards not in ("group", "none"):
             raise ConfigError(
                 f"`scale_rewards` must be 'group' or 'none': got {self.scale_rewards!r}. The methods here compare a "

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from gd2po.core import METHODS
 from gd2po.core.methods.base import Option
+from gd2po.core.setting import default_method
 from gd2po.errors import ConfigError
 
 TRL_OWN = ("scale_rewards",)
@@ -92,13 +93,15 @@ _ESTIMATOR_HELP = "How advantages come from the rewards: " + "; ".join(
     f"{method.name}, {method.title}" for method in METHODS.values()
 )
 
+_DEFAULT_HELP = "Default: consensus, or gd2po where an option that consensus lacks is set to another value."
+
 MethodOptions = dataclasses.make_dataclass(
     "MethodOptions",
     [
         (
             "advantage_estimator",
-            Literal[tuple(METHODS)],
-            dataclasses.field(default="gd2po", metadata={"help": f"{_ESTIMATOR_HELP}."}),
+            Literal[tuple(METHODS)] | None,
+            dataclasses.field(default=None, metadata={"help": f"{_ESTIMATOR_HELP}. {_DEFAULT_HELP}"}),
         ),
         *(
             (name, option.type, dataclasses.field(default=option.default, metadata={"help": option.help}))
@@ -107,6 +110,12 @@ MethodOptions = dataclasses.make_dataclass(
     ],
 )
 """A dataclass with `advantage_estimator` and every option as a field."""
+
+
+def chosen_method(values: Mapping[str, Any]) -> str:
+    """The method of a configuration, whose `advantage_estimator` may be None."""
+    given = [name for name, option in OPTION_FIELDS.items() if values[name] != option.default]
+    return values["advantage_estimator"] or default_method(given)
 
 
 def given_options(method: str, values: Mapping[str, Any]) -> dict[str, Any]:
