@@ -40,8 +40,8 @@ class HostSettings:
 
         Args:
             section: a mapping with `reward_keys`, and if wanted `reward_weights`, `reward_conditions`,
-                `reward_families` (a mapping from components to families), `method` (`default_method` without one), options of the
-                method, and `log_folder`, the run folder that rollouts are logged into.
+                `reward_families` (a mapping from components to families), `method` (`default_method` without one),
+                options of the method, and `log_folder`, the run folder that rollouts are logged into.
             where: what the section is called in the configuration, for messages.
 
         Raises:

@@ -60,7 +60,8 @@ def consensus_advantages(
     5. **Drop** rollouts with s > 0 on which rewards of one family have opposite signs: they are praised, and somebody
        errs. Those that are blamed stay, so that what fooled a reward is unlearned. Whiten over what is kept.
 
-    Without partners anywhere, so also without `reward_families`, this is `gdpo`. A lone rollout, and a group of dead rewards, have s = 0.
+    Without partners anywhere, so also without `reward_families`, this is `gdpo`. A lone rollout, and a group of dead
+    rewards, have s = 0.
 
     Args:
         rewards: (N, K) score of each rollout under each reward, each in its own unit. NaN: the reward does not apply.
