@@ -16,9 +16,10 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
-# Each test process has a core to itself; threads of torch would only wait for each other.
+# Each test process has a core to itself; threads of torch would only wait for each other. The files go in their order:
+# by number of tests, the few that start runs of the trainer would come last, and one process would wait for them.
 JOBS ?= 2
-PARALLEL := OMP_NUM_THREADS=1
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test_statistics.py \
   src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
@@ -40,14 +41,14 @@ train: $(READY)
 	$(BIN)/gd2po train
 
 test: $(READY_DEV)
-	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-fast: $(READY_DEV)
-	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile --hypothesis-profile fast -m "not slow" $(FAST)
+	$(PYTEST) --hypothesis-profile fast -m "not slow" $(FAST)
 
 test-slow: $(READY_DEV)
 	$(BIN)/pytest -m slow
-	$(PARALLEL) $(BIN)/pytest -n $(JOBS) --dist loadfile --hypothesis-profile thorough -m "not slow" tests/core
+	$(PYTEST) --hypothesis-profile thorough -m "not slow" tests/core
 
 # verl brings Ray and much else, so it has an environment of its own. TRL is there too: their numbers are compared.
 test-verl: $(READY_VERL)

@@ -1,5 +1,6 @@
 """Settings and import path that all tests share."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,12 @@ settings.load_profile("gd2po")
 
 # Batches in tests are small: threads would cost more than they do.
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays. Every run of a trainer collects garbage: most of its time would go into these."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -55,15 +55,15 @@ class Made:
         return {"step": self.steps.tolist(), "group": self.groups.tolist(), **shown}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_log() -> Callable[..., Made]:
     """A log whose rewards are given by a function of (random generator, number of groups, group size)."""
 
     def make(
         rewards: Callable[[np.random.Generator, int, int], dict[str, np.ndarray]],
         *,
-        steps: int = 10,
-        groups: int = 32,
+        steps: int = 5,
+        groups: int = 64,
         group_size: int = 8,
         seed: int = 0,
     ) -> Made:
@@ -117,24 +117,28 @@ def unrelated() -> Callable[[np.random.Generator, int, int], dict[str, np.ndarra
     return rewards
 
 
+def write_columns(columns: Columns, path: Path) -> Path:
+    """Write columns as the format that the name ends in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    if path.name.endswith(".parquet"):
+        pq.write_table(pa.table(columns), path)
+    elif path.name.endswith(".jsonl"):
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    return path
+
+
 @pytest.fixture
 def write_log(tmp_path: Path) -> Callable[..., Path]:
-    """Write columns as the format that the name ends in."""
+    """Write columns to a file of the given name."""
 
     def write(columns: Columns, name: str = "log.parquet") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-        if name.endswith(".parquet"):
-            pq.write_table(pa.table(columns), path)
-        elif name.endswith(".jsonl"):
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-        else:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
-        return path
+        return write_columns(columns, tmp_path / name)
 
     return write
 

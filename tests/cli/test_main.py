@@ -73,7 +73,7 @@ def test_recipes_are_listed_and_printed() -> None:
 
 
 def test_a_mistake_becomes_one_message_and_no_traceback() -> None:
-    result = gd2po("train", "--config", "quikstart")
+    result = gd2po("recipes", "quikstart")
     assert result.returncode == 2
     assert "Did you mean 'quickstart'?" in result.stderr
     assert "Traceback" not in result.stderr

@@ -38,7 +38,7 @@ def demonstrations(tmp_path_factory: pytest.TempPathFactory) -> str:
             "input": example.request,
             "output": "<think> Always this. </think>",
         }
-        for example in islice(toolcall_examples("train", seed=9), 32)
+        for example in islice(toolcall_examples("train", seed=9), 8)
     ]
     file.write_text(json.dumps(rows))
     return str(file)
@@ -49,7 +49,7 @@ def test_a_policy_learns_what_it_is_shown(
 ) -> None:
     folder = tmp_path / "run"
     arguments = ["--dataset_name", demonstrations, "--output_dir", str(folder), "--logging_steps", "1"]
-    more = ["--num_train_epochs", "30", "--learning_rate", "3e-3", "--max_length", "1024"]
+    more = ["--num_train_epochs", "20", "--learning_rate", "3e-3", "--gradient_accumulation_steps", "1"]
     assert warm_start_command([*BUILTIN, *arguments, *more, *CPU]) == 0
     printed = capsys.readouterr().out
     assert f"gd2po train --config tool-calling --model_name_or_path {folder}" in " ".join(printed.split())

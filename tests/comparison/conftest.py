@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,15 +59,15 @@ log = [{"step_time": 2.0, "conflict/filtered_rate": 0.25, "conflict/rate": 0.5, 
 """
 
 
-@pytest.fixture
-def program(tmp_path: Path) -> tuple[str, ...]:
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
     """A program that leaves a run folder behind at once; the option `action` makes it crash or wait."""
-    path = tmp_path / "program.py"
+    path = tmp_path_factory.mktemp("program") / "program.py"
     path.write_text(PROGRAM)
     return (sys.executable, str(path))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_plan() -> Callable[..., Plan]:
     """A plan of three steps."""
 

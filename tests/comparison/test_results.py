@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,13 +22,20 @@ from gd2po.comparison.views.terminal import print_comparison
 from gd2po.errors import RunFolderError
 
 
-@pytest.fixture
-def folder(make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(make_plan: Callable[..., Plan], program: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two methods with two seeds each left behind."""
     plan = make_plan({"a": {"action": "log"}, "b": {"action": "log"}}, seeds=[5, 6])
-    out = tmp_path / "out"
+    out = tmp_path_factory.mktemp("comparison") / "out"
     with files.opened(out):
         Runner(plan, out, program, 2, Console(file=io.StringIO())).run()
     return out
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy, which a test may damage."""
+    return shutil.copytree(made, tmp_path / "out")
 
 
 def test_a_run_gives_its_curve_its_filter_and_its_cost(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import DTYPES, SHARES, Batch, batches, options
 
@@ -128,7 +128,6 @@ def finite_scores(dtype: torch.dtype, share: float) -> st.SearchStrategy[float]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=60)
 @given(data=st.data(), chosen=options())
 def test_finite_in_gives_finite_out(dtype: torch.dtype, data: st.DataObject, chosen: dict[str, Any]) -> None:
     num_rewards = data.draw(st.integers(1, 4))
@@ -173,7 +172,6 @@ def test_dtype_device_and_shape_are_kept(batch: Batch, chosen: dict[str, Any]) -
     assert isinstance(result.snr_threshold, float)
 
 
-@settings(max_examples=50)
 @given(batch=batches(), chosen=options())
 def test_inputs_are_not_changed_and_outputs_stand_alone(batch: Batch, chosen: dict[str, Any]) -> None:
     inputs = (batch.rewards, batch.group_ids, batch.token_counts)

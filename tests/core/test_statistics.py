@@ -10,7 +10,7 @@ from typing import Any
 import oracles
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Batch, batches, options, random_batch
 from torch import Tensor
@@ -103,7 +103,6 @@ def test_diagnostics_match_the_oracle(batch: Batch, chosen: dict[str, Any]) -> N
     assert_diagnostics_match_the_oracle(batch, chosen)
 
 
-@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32 - 1), chosen=options())
 def test_diagnostics_match_the_oracle_on_batches_full_of_conflicts(seed: int, chosen: dict[str, Any]) -> None:
     batch = random_batch(seed)

@@ -255,16 +255,19 @@ def test_too_few_groups_have_no_interval(write_log: Any, small_table: Any) -> No
     assert all(finding.sureness is None for finding in diagnosis.verdict.findings)
 
 
-def test_the_course_of_many_steps_is_put_together(make_log: Any, write_log: Any, unrelated: Any) -> None:
-    log = make_log(unrelated, steps=450, groups=2, group_size=4)
+def test_the_course_of_many_steps_is_put_together(
+    make_log: Any, write_log: Any, unrelated: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gd2po.diagnosis.sections.MOST_POINTS", 20)
+    log = make_log(unrelated, steps=45, groups=2, group_size=4)
     diagnosis = diagnose(RewardLog(write_log({**log.columns, "completion_tokens": [20] * len(log.steps)})))
     course = diagnosis.course
-    assert len(course.first_step) == 200
-    assert (course.first_step[0], course.last_step[-1]) == (1, 450)
-    assert sum(course.rollouts) == 3600
+    assert len(course.first_step) == 20
+    assert (course.first_step[0], course.last_step[-1]) == (1, 45)
+    assert sum(course.rollouts) == 360
     mean = np.average(course.mean["a"], weights=course.rollouts)
     assert mean == pytest.approx(diagnosis.rewards[0].mean, abs=1e-9)
-    assert course.length == [20.0] * 200
+    assert course.length == [20.0] * 20
 
 
 def test_steps_in_disorder_give_the_same_diagnosis(make_log: Any, write_log: Any, trade_off: Any) -> None:

@@ -116,7 +116,7 @@ def test_every_method_matches_its_oracle(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", ORACLES)
-@settings(max_examples=15)
+@settings(max_examples=settings.default.max_examples // 2)
 @given(seed=st.integers(0, 2**32 - 1), data=st.data())
 def test_every_method_matches_its_oracle_on_larger_batches(name: str, seed: int, data: st.DataObject) -> None:
     batch = batch_for(name, random_batch(seed))

@@ -120,19 +120,17 @@ def assert_matches_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:
     torch.testing.assert_close(result.loss_advantages, result.advantages * result.loss_weight)
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(batch=batches(dtypes=DTYPES), chosen=options())
 def test_gd2po_matches_the_oracle(batch: Batch, chosen: dict[str, Any]) -> None:
     assert_matches_the_oracle(batch, chosen)
 
 
-@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32 - 1), chosen=options())
 def test_gd2po_matches_the_oracle_on_batches_full_of_conflicts(seed: int, chosen: dict[str, Any]) -> None:
     assert_matches_the_oracle(random_batch(seed), chosen)
 
 
-@settings(max_examples=150)
 @given(
     batch=batches(dtypes=DTYPES),
     scale_rewards=st.booleans(),
@@ -151,7 +149,6 @@ def test_gdpo_matches_the_oracle(batch: Batch, scale_rewards: bool, whitening: A
     assert result.snr_threshold == 0
 
 
-@settings(max_examples=150)
 @given(batch=batches(dtypes=DTYPES), scale_rewards=st.booleans())
 def test_grpo_matches_the_oracle(batch: Batch, scale_rewards: bool) -> None:
     dtype = batch.rewards.dtype

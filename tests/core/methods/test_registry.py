@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,57 +40,69 @@ METHODS["halved"] = Method("halved", "half of everything", "nobody, arXiv:0000.0
 '''
 
 
-def run(code: str, *arguments: str, cwd: Path) -> str:
-    """What a process prints that has registered the method before it imports anything else of gd2po."""
-    done = subprocess.run(
-        [sys.executable, "-c", f"import sys\n{NEW_METHOD}\nsys.argv = ['gd2po', *sys.argv[1:]]\n{code}", *arguments],
-        capture_output=True, text=True, cwd=cwd, check=False, env={**__import__("os").environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+USE = """
+import json, sys
+from pathlib import Path
 
-
-def test_a_new_method_is_in_help_yaml_and_the_configuration_of_trl(tmp_path: Path) -> None:
-    (tmp_path / "run.yaml").write_text("advantage_estimator: halved\nshare: 0.25\noutput_dir: out\nbf16: false\n")
-    code = """
 import torch
+from gd2po.comparison.run.plan import choose_methods
+from gd2po.diagnosis import RewardLog, diagnose
+from gd2po.integrations.components import HostSettings
 from gd2po.training.arguments import parse_run
-run = parse_run(["--config", "run.yaml", "--use_cpu"], "out")
-setting = run.training.setting()
-rewards, ids = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0])
-print(setting.label, "|", setting.advantages(rewards, ids).advantages.tolist())
+
+setting = parse_run(["--config", "run.yaml", "--use_cpu"], "out").training.setting()
+result = setting.advantages(torch.tensor([[0.0], [1.0]]), torch.tensor([0, 0]))
+section = {"reward_keys": ["a"], "method": "halved", "share": 0.25}
+print(json.dumps({
+    "trainer": [setting.label, result.advantages.tolist()],
+    "host": HostSettings.from_mapping(section, "algorithm.gd2po").setting.label,
+    "comparison": choose_methods(["gdpo", "halved-gently"], [])["halved-gently"],
+    "diagnosis": [method.name for method in diagnose(RewardLog("log.csv")).methods],
+}), flush=True)
 from gd2po.cli import main
+
 sys.argv = ["gd2po", "train", "--help"]
 main()
 """
-    printed = run(code, cwd=tmp_path)
-    assert "halved share=0.25 | [-0.17" in printed
-    assert "halved, half of everything" in printed
-    assert "--share" in printed
-    assert "of every advantage that is left" in printed
 
 
-def test_a_new_method_is_in_the_keys_of_other_hosts_and_in_comparisons(tmp_path: Path) -> None:
-    code = """
-from gd2po.comparison.run.plan import choose_methods
-from gd2po.integrations.components import HostSettings
-section = {"reward_keys": ["a"], "method": "halved", "share": 0.25}
-print(HostSettings.from_mapping(section, "algorithm.gd2po").setting.label)
-print(choose_methods(["gdpo", "halved-gently"], [])["halved-gently"])
-"""
-    printed = run(code, cwd=tmp_path)
-    assert printed.splitlines() == ["halved share=0.25", "{'advantage_estimator': 'halved', 'share': '0.9'}"]
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a process finds of the method that has registered it before it imports anything else of gd2po."""
+    folder = tmp_path_factory.mktemp("registry")
+    (folder / "run.yaml").write_text("advantage_estimator: halved\nshare: 0.25\noutput_dir: out\nbf16: false\n")
+    (folder / "log.csv").write_text("step,group,correct,brief\n0,a,1,0\n0,a,0,1\n0,a,1,1\n0,a,0,0\n")
+    done = subprocess.run(
+        [sys.executable, "-c", NEW_METHOD + USE],
+        capture_output=True, text=True, cwd=folder, check=False, env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    found, help_text = done.stdout.split("\n", 1)
+    return {**json.loads(found), "help": help_text}
 
 
-def test_a_new_method_is_in_the_table_of_a_diagnosis(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_text("step,group,correct,brief\n0,a,1,0\n0,a,0,1\n0,a,1,1\n0,a,0,0\n")
-    code = """
-from gd2po.diagnosis import RewardLog, diagnose
-print([method.name for method in diagnose(RewardLog("log.csv")).methods])
-"""
-    printed = run(code, cwd=tmp_path)
-    assert "'halved'" in printed
-    assert "'halved-gently'" in printed
+def test_a_new_method_is_in_the_help(places: dict[str, Any]) -> None:
+    assert "halved, half of everything" in places["help"]
+    assert "--share" in places["help"]
+    assert "of every advantage that is left" in places["help"]
+
+
+def test_a_new_method_is_in_yaml_and_the_configuration_of_trl(places: dict[str, Any]) -> None:
+    label, advantages = places["trainer"]
+    assert label == "halved share=0.25"
+    assert advantages == pytest.approx([-0.1768, 0.1768], abs=1e-4)
+
+
+def test_a_new_method_is_in_the_keys_of_other_hosts(places: dict[str, Any]) -> None:
+    assert places["host"] == "halved share=0.25"
+
+
+def test_a_new_method_is_in_comparisons(places: dict[str, Any]) -> None:
+    assert places["comparison"] == {"advantage_estimator": "halved", "share": "0.9"}
+
+
+def test_a_new_method_is_in_the_table_of_a_diagnosis(places: dict[str, Any]) -> None:
+    assert {"halved", "halved-gently"} <= set(places["diagnosis"])
 
 
 @pytest.mark.parametrize(

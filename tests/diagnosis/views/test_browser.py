@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import Tab
+from log_fixtures import write_columns
 
 from gd2po.diagnosis import RewardLog, diagnose, write_html
 from gd2po.report.wording import percent
@@ -16,8 +18,8 @@ from gd2po.report.wording import percent
 EVIL = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
 
 
-@pytest.fixture
-def page_file(make_log: Any, write_log: Any, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def page_file(make_log: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a log with three rewards, names too long for a phone, and markup in its texts."""
 
     def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
@@ -31,63 +33,59 @@ def page_file(make_log: Any, write_log: Any, tmp_path: Path) -> Path:
     log = make_log(rewards, steps=12, groups=16)
     texts = [f"{EVIL} rollout {row} {'long' * 80}" for row in range(len(log.steps))]
     columns = {**log.columns, "prompt": [f"{EVIL} {group}" for group in log.groups], "completion": texts}
-    return write_html(
-        diagnose(RewardLog(write_log({**columns, "completion_tokens": [30] * len(texts)}))), tmp_path / "page.html"
-    )
+    folder = tmp_path_factory.mktemp("page")
+    log_file = write_columns({**columns, "completion_tokens": [30] * len(texts)}, folder / "log.parquet")
+    return write_html(diagnose(RewardLog(log_file)), folder / "page.html")
 
 
-class Visit:
-    """An open page, with everything that it complained about or asked for."""
+@pytest.fixture
+def visit(open_page: Any, page_file: Path) -> Any:
+    """Opens the page, with its explorer drawn."""
 
-    def __init__(self, browser: Any, file: Path, width: int = 1400, scheme: str = "light") -> None:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        self.page = context.new_page()
-        self.complaints: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(file.as_uri())
-        self.page.wait_for_selector("html[data-ready]")
-        self.page.wait_for_selector("#explorer svg")
+    def open_drawn(width: int = 1400, scheme: str = "light") -> tuple[Any, list[str], list[str]]:
+        page, complaints, requests = open_page(page_file, width, scheme)
+        page.wait_for_selector("#explorer svg")
+        return page, complaints, requests
 
-    def number(self, selector: str) -> float:
-        """A percentage on the page."""
-        return float(self.page.text_content(selector).strip("%<>"))
+    return open_drawn
+
+
+def number(page: Any, selector: str) -> float:
+    """A percentage on the page."""
+    return float(page.text_content(selector).strip("%<>"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
 def test_it_draws_without_errors_requests_or_sideways_scrolling(
-    browser: Any, page_file: Path, width: int, scheme: str
+    visit: Any, page_file: Path, width: int, scheme: str
 ) -> None:
-    visit = Visit(browser, page_file, width, scheme)
-    assert visit.complaints == []
-    assert [url for url in visit.requests if not url.startswith("data:")] == [page_file.as_uri()]
-    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
-    charts = visit.page.eval_on_selector_all(".chart", "charts => charts.map(c => c.querySelectorAll('svg').length)")
-    visit.page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
-    assert visit.page.evaluate("document.documentElement.scrollWidth") == width
+    page, complaints, requests = visit(width, scheme)
+    assert complaints == []
+    assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    charts = page.eval_on_selector_all(".chart", "charts => charts.map(c => c.querySelectorAll('svg').length)")
+    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     assert len(charts) == 3 + 2 + 2 + 1
     assert all(count > 0 for count in charts)
 
 
-def test_the_verdict_comes_first(browser: Any, page_file: Path) -> None:
-    page = Visit(browser, page_file).page
+def test_the_verdict_comes_first(visit: Any) -> None:
+    page, _, _ = visit()
     assert page.text_content("h1").startswith("A trade-off")
     top = page.evaluate("document.querySelector('#verdict .finding').getBoundingClientRect().bottom")
     assert top < 900
 
 
-def test_the_explorer_follows_the_threshold(browser: Any, page_file: Path) -> None:
-    visit = Visit(browser, page_file)
-    page = visit.page
+def test_the_explorer_follows_the_threshold(visit: Any) -> None:
+    page, complaints, _ = visit()
     seen = []
     for value in ("0", "0.4", "1"):
         page.eval_on_selector("#dial", f"dial => {{ dial.value = {value}; dial.dispatchEvent(new Event('input')); }}")
         line = page.evaluate("document.getElementById('explorer').layout.shapes[0].x0")
         assert line == float(value)
-        seen.append((visit.number("#kept"), visit.number("#signal-0"), visit.number("#penalty-1")))
+        seen.append((number(page, "#kept"), number(page, "#signal-0"), number(page, "#penalty-1")))
     assert seen[0] == (100, 100, 100)
     assert all(before > after for before, after in zip(seen[0], seen[1], strict=True))
     assert all(before > after for before, after in zip(seen[1], seen[2], strict=True))
@@ -96,22 +94,21 @@ def test_the_explorer_follows_the_threshold(browser: Any, page_file: Path) -> No
     page.focus("#dial")
     page.keyboard.press("ArrowLeft")
     assert page.text_content("#dial-value") == "0.29"
-    assert visit.complaints == []
+    assert complaints == []
 
 
-def test_the_script_and_the_report_round_alike(browser: Any) -> None:
+def test_the_script_and_the_report_round_alike(tab: Tab) -> None:
     script = (resources.files("gd2po.report") / "templates" / "page.js").read_text(encoding="utf-8")
     function = re.search(r"const percent = \(share\) => \{.*?\n  \};", script, re.DOTALL).group(0)
     shares = [share for step in range(-40, 2041) for share in (step / 2000, step / 2000 + 3e-5)]
-    page = browser.new_page()
-    shown = page.evaluate(f"shares => {{ {function} return shares.map(percent); }}", shares)
+    tab.page.goto("about:blank")
+    shown = tab.page.evaluate(f"shares => {{ {function} return shares.map(percent); }}", shares)
     assert dict(zip(shares, shown, strict=True)) == {share: percent(share) for share in shares}
-    assert page.evaluate(f"() => {{ {function} return percent(0.996); }}") == "99.6%"
-    page.close()
+    assert tab.page.evaluate(f"() => {{ {function} return percent(0.996); }}") == "99.6%"
 
 
-def test_the_explorer_says_which_shown_rollouts_go(browser: Any, page_file: Path) -> None:
-    page = Visit(browser, page_file).page
+def test_the_explorer_says_which_shown_rollouts_go(visit: Any) -> None:
+    page, _, _ = visit()
     page.click("[data-threshold='1']")
     dropped = page.locator(".rollout.dropped").count()
     conflicts = page.locator(".rollout:not([data-snr=''])").count()
@@ -120,8 +117,8 @@ def test_the_explorer_says_which_shown_rollouts_go(browser: Any, page_file: Path
     assert page.locator(".rollout.dropped").count() == 0
 
 
-def test_markup_in_a_completion_stays_text(browser: Any, page_file: Path) -> None:
-    page = Visit(browser, page_file).page
+def test_markup_in_a_completion_stays_text(visit: Any) -> None:
+    page, _, _ = visit()
     assert page.title() != "taken"
     assert page.locator("main img").count() == 0
     assert page.locator("main script").count() == 0
@@ -130,18 +127,16 @@ def test_markup_in_a_completion_stays_text(browser: Any, page_file: Path) -> Non
     assert EVIL in page.locator("#rewards h3").nth(2).text_content()
 
 
-def test_an_inline_handler_would_not_run_even_if_it_got_in(browser: Any, page_file: Path) -> None:
-    visit = Visit(browser, page_file)
-    visit.page.evaluate(
-        "document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,\" onerror=\"window.taken = 1\">')"
-    )
-    visit.page.wait_for_timeout(200)
-    assert visit.page.evaluate("window.taken") is None
-    assert any("Content Security Policy" in complaint for complaint in visit.complaints)
+def test_an_inline_handler_would_not_run_even_if_it_got_in(visit: Any) -> None:
+    page, complaints, _ = visit()
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=\"data:,\" onerror=\"window.taken = 1\">')")
+    page.wait_for_timeout(200)
+    assert page.evaluate("window.taken") is None
+    assert any("Content Security Policy" in complaint for complaint in complaints)
 
 
-def test_a_change_of_scheme_repaints_the_charts(browser: Any, page_file: Path) -> None:
-    page = Visit(browser, page_file).page
+def test_a_change_of_scheme_repaints_the_charts(visit: Any) -> None:
+    page, _, _ = visit()
     colour = "document.getElementById('course-0').data[0].line.color"
     light = page.evaluate(colour)
     page.emulate_media(color_scheme="dark")

@@ -61,7 +61,7 @@ def test_the_page_stays_small_for_any_log(make_log: Any, write_log: Any) -> None
     def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
         return {f"reward number {k}": random.normal(size=(groups, size)) for k in range(16)}
 
-    log = make_log(rewards, steps=500, groups=4, group_size=16)
+    log = make_log(rewards, steps=200, groups=4, group_size=4)
     columns = {
         **log.columns,
         "prompt": [f"{group} " + "p" * 9000 for group in log.groups],

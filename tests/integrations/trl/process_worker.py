@@ -1,11 +1,16 @@
-"""One step of the trainer with completions that are the same however many processes share them; see test_processes.py.
+"""Two steps of the trainer with completions that are the same however many processes share them; see test_processes.py.
 
-python process_worker.py OUTPUT_DIR ROLLOUTS_PER_PROCESS [dynamic]
+python process_worker.py FOLDER ROLLOUTS [ROLLOUTS ...]
+
+Each number of rollouts, which the processes share, is trained on twice: into FOLDER/ROLLOUTS/plain, and with dynamic
+sampling into FOLDER/ROLLOUTS/dynamic.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -51,18 +56,16 @@ def on_some_prompts(reward: Any) -> Any:
     return partly
 
 
-def main(output_dir: str, rollouts_per_process: int, *, dynamic: bool) -> None:
+def train(output_dir: Path, rollouts_per_process: int, *, dynamic: bool) -> None:
     torch.manual_seed(0)
-    torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(builtin_model("builtin:toolcalls"))
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
         num_key_value_heads=2, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )  # fmt: skip
-    LlamaForCausalLM.generate = generate
     arguments = GD2POConfig(
-        output_dir=output_dir, use_cpu=True, bf16=False, gradient_checkpointing=False, num_generations=4,
+        output_dir=str(output_dir), use_cpu=True, bf16=False, gradient_checkpointing=False, num_generations=4,
         per_device_train_batch_size=rollouts_per_process, max_completion_length=LONGEST, max_steps=2, logging_steps=1,
         save_strategy="no", report_to="none", disable_tqdm=True, optim="sgd", learning_rate=0.1, max_grad_norm=0.0,
         snr_threshold=0.6, whitening="tokens", reward_weights=[1.0, 0.5], log_rollouts=True, seed=3,
@@ -81,5 +84,14 @@ def main(output_dir: str, rollouts_per_process: int, *, dynamic: bool) -> None:
     trainer.save_model()
 
 
+def main(folder: str, *numbers: str) -> None:
+    torch.set_num_threads(1)
+    LlamaForCausalLM.generate = generate
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    for rollouts in map(int, numbers):
+        for name in ("plain", "dynamic"):
+            train(Path(folder, str(rollouts), name), rollouts // processes, dynamic=name == "dynamic")
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), dynamic="dynamic" in sys.argv)
+    main(*sys.argv[1:])

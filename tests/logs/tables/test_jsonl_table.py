@@ -159,8 +159,8 @@ def test_a_gzip_that_is_cut_off_is_named(tmp_path: Path) -> None:
         read(RewardLog(path))
 
 
-def test_an_object_of_a_million_keys_is_refused(tmp_path: Path) -> None:
+def test_an_object_of_two_hundred_thousand_keys_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
-    path.write_text(json.dumps({f"r{key}": 1 for key in range(10**6)}) + "\n")
-    with pytest.raises(DataFormatError, match="has 1,000,000 columns, and a reward log has at most 10,000"):
+    path.write_text(json.dumps({f"r{key}": 1 for key in range(200_000)}) + "\n")
+    with pytest.raises(DataFormatError, match="has 200,000 columns, and a reward log has at most 10,000"):
         RewardLog(path)
