@@ -138,10 +138,10 @@ def test_golden_values_come_out_of_verls_dispatch(whitening: str) -> None:
 @pytest.mark.parametrize(
     ("options", "keywords"),
     [
-        ([], {}),
+        (["method=gd2po"], {}),
         (["whitening=tokens", "filtering=snr", "snr_threshold=0.3"], {"whitening": "tokens", "snr_threshold": 0.3}),
         (["snr_threshold=auto", "min_retained=0.5"], {"snr_threshold": "auto", "min_retained": 0.5}),
-        (["reward_weights=[1,0.5,2]"], {"reward_weights": [1, 0.5, 2]}),
+        (["method=gd2po", "reward_weights=[1,0.5,2]"], {"reward_weights": [1, 0.5, 2]}),
         (
             ["conflict_pairs=correlated", "min_correlation=0.1"],
             {"conflict_pairs": "correlated", "min_correlation": 0.1},
@@ -317,7 +317,8 @@ def test_conditions_hold_rewards_back() -> None:
     rewards = torch.tensor(REWARDS)
     rewards[rewards[:, 0] < 0.5, 2] = 0.0
     conditions = "[{reward:length,on:correctness,threshold:0.5}]"
-    found = advantages_of(gd2po_config(f"reward_conditions={conditions}"), data_proto(REWARDS, UIDS, TOKENS))
+    config = gd2po_config("method=gd2po", f"reward_conditions={conditions}")
+    found = advantages_of(config, data_proto(REWARDS, UIDS, TOKENS))
     torch.testing.assert_close(found, gd2po_advantages(rewards, torch.arange(8) // 4).advantages, rtol=1e-5, atol=1e-5)
 
 
@@ -341,7 +342,7 @@ def test_nan_and_none_say_that_a_reward_does_not_apply() -> None:
     rewards[2, 1] = rewards[5, 1] = float("nan")
     data = data_proto(rewards, UIDS, TOKENS)
     data.non_tensor_batch["format"] = np.array([None if np.isnan(x) else x for x in rewards[:, 1].tolist()])
-    found = advantages_of(gd2po_config(), data)
+    found = advantages_of(gd2po_config("method=gd2po"), data)
     torch.testing.assert_close(found, gd2po_advantages(rewards, torch.arange(8) // 4).advantages)
 
 

@@ -230,7 +230,7 @@ def test_a_reward_model_that_writes_fields_of_its_own_is_read(queue: Any) -> Non
     rows = rows_of()
     for row in rows:
         row["fields"] = {"format": row["info"].pop("format")}
-    found, _ = compute(queue(rows), gd2po_config())
+    found, _ = compute(queue(rows), gd2po_config("method=gd2po"))
     torch.testing.assert_close(found, gd2po_advantages(torch.tensor(REWARDS), GROUP_IDS).advantages)
 
 
@@ -239,7 +239,7 @@ def test_none_and_nan_say_that_a_reward_does_not_apply(queue: Any) -> None:
     rewards[2, 1] = rewards[5, 1] = float("nan")
     rows = rows_of()
     rows[2]["info"]["format"], rows[5]["info"]["format"] = None, float("nan")
-    found, _ = compute(queue(rows), gd2po_config())
+    found, _ = compute(queue(rows), gd2po_config("method=gd2po"))
     torch.testing.assert_close(found, gd2po_advantages(rewards, GROUP_IDS).advantages)
 
 
@@ -269,7 +269,7 @@ def test_a_group_spread_over_batches_names_the_rollout_that_waits(queue: Any) ->
 def test_a_prompt_with_a_failed_session_is_compared_among_the_rest(queue: Any) -> None:
     rows = rows_of()[:7]
     transfer_queue.kv_put(key="uid1", partition_id="train", tag={"status": "finished"})
-    found, _ = compute(queue(rows), gd2po_config())
+    found, _ = compute(queue(rows), gd2po_config("method=gd2po"))
     torch.testing.assert_close(found, gd2po_advantages(torch.tensor(REWARDS[:7]), GROUP_IDS[:7]).advantages)
 
 
