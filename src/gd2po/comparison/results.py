@@ -16,6 +16,7 @@ from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import RunFolderError
+from gd2po.runs.rollout_files import FOLDER, rollout_files
 
 _EVALUATIONS, _STATE = "evaluations.jsonl", "trainer_state.json"
 
@@ -151,8 +152,8 @@ def _filter_means(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 def _rollouts(run: Path) -> tuple[str, float, float]:
     """Digest of the prompts, and completion tokens and rollouts per step."""
     digest, tokens, rollouts, steps = hashlib.sha256(), 0, 0, set()
-    for path in sorted(run.glob("rollouts/step_*.parquet")):
-        table = pq.read_table(path, columns=["step", "prompt", "completion_tokens"])
+    for file in rollout_files(run / FOLDER):
+        table = pq.read_table(file.path, columns=["step", "prompt", "completion_tokens"])
         for prompt in table["prompt"].to_pylist():
             digest.update(str(prompt).encode("utf-8", "surrogatepass") + b"\0")
         tokens += sum(table["completion_tokens"].to_pylist())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import pyarrow as pa
 
 from gd2po.errors import DataFormatError
 from gd2po.logs.dialects import log_folders, ways_to_log
+from gd2po.logs.roll_up import steps_of_row_groups
 from gd2po.logs.tables.csv_table import CsvTable
 from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
 from gd2po.logs.tables.table import ParquetTable, Table
+from gd2po.runs.rollout_files import holder, parse, settled, without_covered
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
 """Endings of the files that a folder is searched for. A file that is given itself may have any name."""
@@ -52,13 +55,16 @@ def find_files(source: str | Path) -> LogFiles:
         return LogFiles(str(source), [path], None)
     if path.is_dir():
         return _files_of_folder(path)
-    # Not Path.glob, which takes no absolute patterns.
-    matches = [Path(match) for match in glob.glob(str(source), recursive=True)]  # noqa: PTH207
-    files = sorted((match for match in matches if match.is_file()), key=_natural)
+    files = without_covered(sorted(settled(lambda: _matches(str(source))), key=_natural))
     if not files:
         missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
         raise DataFormatError(f"`source` needs a file, a folder or a quoted glob: {missing} {source}.")
     return LogFiles(str(source), files, None)
+
+
+def _matches(pattern: str) -> list[Path]:
+    found = glob.glob(pattern, recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
+    return [path for path in map(Path, found) if path.is_file()]
 
 
 def _files_of_folder(folder: Path) -> LogFiles:
@@ -88,8 +94,8 @@ def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
 def _logs_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted((path for path in files if _suffix(path)), key=_natural)
+    files = settled(lambda: [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")])
+    return without_covered(sorted((path for path in files if _suffix(path)), key=_natural))
 
 
 def _suffix(path: Path) -> str:
@@ -103,14 +109,37 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def open_table(path: Path) -> Table:
-    """The table in a file, whatever its name.
+    """The table in a file, whatever its name; where it has been rolled up since it was listed, its rows of that file.
 
     Raises:
-        DataFormatError: the file is empty, cut off or of no known kind.
+        DataFormatError: the file is gone, empty, cut off or of no known kind.
     """
+    try:
+        return _open(path)
+    except FileNotFoundError as error:
+        return _rolled_up_rows(path, error)
+
+
+def _rolled_up_rows(gone: Path, error: FileNotFoundError) -> Table:
+    """The rows of a file of a rollout log in the one that it was rolled up into, where a batch is a row group."""
+    file = parse(gone)
+    if file is None:
+        raise DataFormatError(f"{gone} cannot be read: {error.strerror or error}.") from error
+    while (path := holder(file)) is not None:
+        with suppress(FileNotFoundError):
+            batches = [index for index, step in enumerate(steps_of_row_groups(path)) if file.first <= step <= file.last]
+            return ParquetTable(path, batches if file.rolled_up else batches[file.batch - 1 : file.batch])
+    raise DataFormatError(
+        f"{gone} was removed while the log was read, as a run does that resumes from an earlier step. Read it again."
+    ) from error
+
+
+def _open(path: Path) -> Table:
     try:
         with path.open("rb") as file:
             magic = file.read(16)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         raise DataFormatError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not magic:

@@ -1,9 +1,9 @@
-"""The rollout log: the rewards of every rollout and what the advantages made of them, one Parquet file per batch."""
+"""The rollout log: the rewards of every rollout and what the advantages made of them, in Parquet files."""
 
 from __future__ import annotations
 
+import itertools
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,23 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from gd2po.core import AdvantageResult
-from gd2po.errors import RunFolderError
+from gd2po.errors import GD2POError, RunFolderError
 from gd2po.logs import run_settings as settings_of_run
-from gd2po.logs.dialects.gd2po import FOLDER
 from gd2po.logs.names import REWARD_PREFIX, WEIGHT_PREFIX
-from gd2po.logs.tables.table import PARQUET_DAMAGE
+from gd2po.logs.roll_up import block_of, resume_at, roll_up
 from gd2po.runs.files import write_with
+from gd2po.runs.rollout_files import FOLDER, file_name, parsed
 
 logger = logging.getLogger(__name__)
 
-_STEP_FILE = re.compile(r"step_(\d+)(?:_\d+)?\.parquet")
-
 
 class RolloutLog:
-    """Writes one file per generated batch into `<run folder>/rollouts`.
+    """Writes one file per generated batch into `<run folder>/rollouts`, and rolls the files of 200 steps up into one.
 
-    Columns: `step`, `group` (unique within the file), `prompt`, `completion`, a column `reward/<name>` per reward as
-    its function gave it (null where it does not apply), `advantage`, `kept`, `conflict`, `snr`, `keep_ratio`,
-    `signal` (the method leaves the group one), `completion_tokens`; and, of runs whose weights move over the steps,
-    a column `weight/<name>` per reward.
+    Columns: `step`, `group` (unique within the step and file), `prompt`, `completion`, a column `reward/<name>` per
+    reward as its function gave it (null where it does not apply), `advantage`, `kept`, `conflict`, `snr`,
+    `keep_ratio`, `signal` (the method leaves the group one), `completion_tokens`; and, of runs whose weights move
+    over the steps, a column `weight/<name>` per reward.
 
     A resumed run writes its steps again. Before its first write it removes what the interrupted run had logged from
     that step on, so the log holds every step once. A file of an earlier step that was cut off is set aside with a
@@ -65,7 +63,8 @@ class RolloutLog:
     def __init__(self, run_folder: str | Path, run_settings: Mapping[str, Any] | None = None) -> None:
         self._folder = Path(run_folder) / FOLDER
         self._metadata = None if run_settings is None else {settings_of_run.KEY: settings_of_run.to_json(run_settings)}
-        self._started = False
+        self._last_step: int | None = None
+        self._block = 0
 
     def write(
         self,
@@ -97,6 +96,7 @@ class RolloutLog:
             RunFolderError: the folder holds the log of another run, and this run starts at step 1.
         """
         self._start(step)
+        self._roll_up(step)
         columns: dict[str, Any] = {
             "step": pa.array([step] * len(prompts), pa.int64()),
             "group": group_ids.cpu().numpy(),
@@ -121,45 +121,31 @@ class RolloutLog:
         return write_with(self._free_path(step), lambda draft: pq.write_table(table, draft))
 
     def _start(self, step: int) -> None:
-        """On the first write, make the folder and remove what a resumed run is about to write again."""
-        if self._started:
+        """Where a run begins or resumes, make the folder and remove what it is about to write again."""
+        if self._last_step is None or step < self._last_step:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if step == 1 and parsed(self._folder.iterdir()):
+                raise RunFolderError(
+                    f"{self._folder} holds the rollouts of another run, and this one starts at step 1. Choose another "
+                    "folder, or resume that run from its checkpoint."
+                )
+            resume_at(self._folder, step)
+        self._last_step = step
+
+    def _roll_up(self, step: int) -> None:
+        """Roll up the blocks of steps before this one's, if that has just begun. No run is lost because it fails."""
+        if block_of(step) == self._block:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        logged = {path: int(match[1]) for path in self._folder.iterdir() if (match := _STEP_FILE.fullmatch(path.name))}
-        if logged and step == 1:
-            raise RunFolderError(
-                f"{self._folder} holds the rollouts of another run, and this one starts at step 1. Choose another "
-                "folder, or resume that run from its checkpoint."
-            )
-        for path, logged_step in logged.items():
-            if logged_step >= step:
-                path.unlink()
-            else:
-                _set_aside_if_damaged(path)
-        self._started = True
+        self._block = block_of(step)
+        try:
+            roll_up(self._folder, step)
+        except (GD2POError, OSError, pa.ArrowException) as error:
+            logger.warning(f"The log in {self._folder} stays in a file per batch for now: {error}")
 
     def _free_path(self, step: int) -> Path:
         """A new file of the step. It has several batches if `steps_per_generation` is below gradient accumulation."""
-        path = self._folder / f"step_{step:06d}.parquet"
-        batch = 1
-        while path.exists():
-            batch += 1
-            path = self._folder / f"step_{step:06d}_{batch}.parquet"
-        return path
-
-
-def _set_aside_if_damaged(path: Path) -> None:
-    """Rename a file that was cut off, so that the rest of the log can be read, and say so."""
-    try:
-        pq.read_metadata(path)
-    except PARQUET_DAMAGE as error:
-        aside = path.with_name(f"{path.name}.damaged")
-        path.replace(aside)
-        reason = str(error).splitlines()[0].rstrip(".")
-        logger.warning(
-            f"{path} is damaged ({reason}), and the run does not come back to its step: the log lacks these rollouts. "
-            f"The file is kept as {aside.name}."
-        )
+        paths = (self._folder / file_name(step, batch=batch) for batch in itertools.count(1))
+        return next(path for path in paths if not path.exists())
 
 
 def as_text(value: Any) -> str:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from gd2po.errors import InvalidInputError
 from gd2po.logs.tables.table import PARQUET_DAMAGE
 from gd2po.report.wording import counted, join
+from gd2po.runs.rollout_files import holder, parse
 
 KEY = b"gd2po.run"
 """Key of the settings in the metadata of a Parquet schema."""
@@ -156,6 +157,10 @@ def _footer(path: Path) -> Any:
     """The metadata of a Parquet file; None for anything else, which the reading of its rows reports."""
     try:
         return pq.read_metadata(path)
+    except FileNotFoundError:
+        file = parse(path)
+        rolled_up = None if file is None else holder(file)
+        return None if rolled_up is None else _footer(rolled_up)
     except PARQUET_DAMAGE:
         return None
 

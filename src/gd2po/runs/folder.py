@@ -3,7 +3,7 @@
 config.yaml        every field of the run; `gd2po train --config` takes it back
 summary.json       held-out scores before and after, conflicts, times
 evaluations.jsonl  held-out scores by step, a line each
-rollouts/          every rollout's rewards and advantage, one Parquet file per step
+rollouts/          every rollout's rewards and advantage, as in `gd2po.runs.rollout_files`
 checkpoint-N/      to resume from
 model.safetensors  the trained policy, with its configuration and tokenizer
 .lock              held by the process at work in the folder

@@ -20,6 +20,7 @@ from gd2po.errors import DiskFullError, RunFolderError
 from gd2po.runs.checkpoints import newest_complete
 from gd2po.runs.files import FULL, NO_SPACE, naming_the_path
 from gd2po.runs.lock import hold_folder, is_empty
+from gd2po.runs.rollout_files import FOLDER, rollout_files
 
 SETTINGS, JSON_NAME, HTML_NAME = "settings.yaml", "compare.json", "compare.html"
 
@@ -89,7 +90,7 @@ def is_done(run: Path) -> bool:
 
 def steps_done(run: Path) -> int:
     """Steps whose rollouts a run has logged."""
-    return max((int(path.stem.split("_")[1]) for path in run.glob("rollouts/step_*.parquet")), default=0)
+    return max((file.last for file in rollout_files(run / FOLDER)), default=0)
 
 
 def last_checkpoint(run: Path, steps: int) -> Path | None:

@@ -115,7 +115,7 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
     )
     log_rollouts: bool = field(
         default=False,
-        metadata={"help": "Write every rollout's rewards and advantage to <output_dir>/rollouts, a file per step."},
+        metadata={"help": "Write every rollout's rewards and advantage to <output_dir>/rollouts."},
     )
 
     reward_timeout: float | None = field(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from gd2po.logs.dialects.base import Dialect
 from gd2po.logs.names import REWARD_PREFIX
-
-FOLDER = "rollouts"
-"""Subfolder of the run's folder."""
+from gd2po.runs.rollout_files import FOLDER
 
 
 def _recognises(columns: set[str]) -> bool:
@@ -24,6 +22,6 @@ DIALECT = Dialect(
     length="completion_tokens",
     folders=(FOLDER,),
     how_to_log="gd2po train, GD2POTrainer with log_rollouts=True",
-    # A step with several generated batches has a file for each, and `group` is unique within a file only.
+    # A step with several generated batches has a file for each until it is rolled up, with `group` from 0 in each.
     whole_groups_per_file=True,
 )

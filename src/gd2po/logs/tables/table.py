@@ -111,29 +111,40 @@ class Table(Protocol):
 
 
 class ParquetTable:
-    """Rows of a Parquet file."""
+    """Rows of a Parquet file, which stays readable when it is removed.
+
+    Args:
+        path: the file.
+        row_groups: only these; None for all.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataFormatError: it is damaged, or no table of a log.
+    """
 
     decimal_comma = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, row_groups: Sequence[int] | None = None) -> None:
         self.path = path
         self.notes: list[str] = []
+        self._row_groups = row_groups
+        self._file = pa.OSFile(str(path))
         try:
-            self._schema = pq.read_schema(path)
+            self._schema = pq.read_schema(self._file)
         except PARQUET_DAMAGE as error:
-            raise _unreadable(path, error) from error
+            raise self._unreadable(error) from error
         self.names: list[str] = list(self._schema.names)
         check_names(path, self.names)
 
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""
         try:
-            with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(batch_size=HEAD_ROWS):
+            with pq.ParquetFile(self._file) as file:
+                for batch in file.iter_batches(batch_size=HEAD_ROWS, row_groups=self._row_groups):
                     return pa.Table.from_arrays([as_readable(column) for column in batch.columns], self.names)
                 return file.schema_arrow.empty_table()
         except PARQUET_DAMAGE as error:
-            raise _unreadable(self.path, error) from error
+            raise self._unreadable(error) from error
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The columns batch by batch."""
@@ -141,23 +152,22 @@ class ParquetTable:
         first_row = 0
         try:
             # Dictionaries keep a prompt that is repeated for its group from being decoded for each rollout.
-            with pq.ParquetFile(self.path, read_dictionary=texts) as file:
-                for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
+            with pq.ParquetFile(self._file, read_dictionary=texts) as file:
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=self._row_groups, columns=list(columns)):
                     arrays = [as_readable(batch.column(name)) for name in columns]
                     yield first_row, pa.RecordBatch.from_arrays(arrays, list(columns))
                     first_row += batch.num_rows
         except PARQUET_DAMAGE as error:
-            raise _unreadable(self.path, error) from error
+            raise self._unreadable(error) from error
 
     def place(self, row: int) -> str:
         """`run.parquet row 17`, counting from 1."""
         return f"{self.path} row {row + 1}"
 
-
-def _unreadable(path: Path, error: Exception) -> DataFormatError:
-    size = path.stat().st_size
-    reason = str(error).splitlines()[0].rstrip(".")
-    return DataFormatError(
-        f"{path} is not a complete Parquet file ({size:,} bytes; {reason}). It may be cut off, or still being written: "
-        "copy it again, or exclude it. `skip_bad_rows` skips unreadable files and counts them."
-    )
+    def _unreadable(self, error: Exception) -> DataFormatError:
+        reason = str(error).splitlines()[0].rstrip(".")
+        return DataFormatError(
+            f"{self.path} is not a complete Parquet file ({self._file.size():,} bytes; {reason}). It may be cut off, "
+            "or still being written: copy it again, or exclude it. `skip_bad_rows` skips unreadable files and counts "
+            "them."
+        )
