@@ -149,6 +149,33 @@ def test_a_finished_run_takes_no_step_more(run_folder: Path) -> None:
     assert not (run_folder / "rollouts/step_000003.parquet").exists()
 
 
+def test_a_run_that_was_stopped_after_its_last_checkpoint_resumes_to_its_end(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    for missing in ("summary.json", "model.safetensors", "trainer_state.json", "report.html"):
+        (folder / missing).unlink()
+    rollouts = sorted(path.name for path in (folder / "rollouts").iterdir())
+    again = ["--config", str(folder / "config.yaml"), "--output_dir", str(folder), "--resume_from_checkpoint", "latest"]
+    assert train_command(again) == 0
+    assert "All steps are trained already" in capsys.readouterr().out
+    for same in ("model.safetensors", "evaluations.jsonl"):
+        assert (folder / same).read_bytes() == (run_folder / same).read_bytes()
+    one, other = (json.loads((path / "summary.json").read_text()) for path in (run_folder, folder))
+    assert {**other, "train_seconds": one["train_seconds"], "recipe": one["recipe"]} == one
+    assert (folder / "report.html").is_file()
+    assert sorted(path.name for path in (folder / "rollouts").iterdir()) == rollouts
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        train_command(again)
+
+
+def test_a_finished_run_is_not_finished_again_in_another_folder(run_folder: Path, tmp_path: Path) -> None:
+    arguments = ["--config", str(run_folder / "config.yaml"), "--output_dir", str(tmp_path / "other")]
+    with pytest.raises(ConfigError, match="nothing is left to train"):
+        train_command([*arguments, "--resume_from_checkpoint", f"{run_folder}/checkpoint-2"])
+
+
 def test_a_run_resumes_from_the_newest_checkpoint_that_is_complete(
     run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

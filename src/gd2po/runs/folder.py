@@ -67,32 +67,38 @@ def open_run_folder(output_dir: str, resume_from: str | bool | None) -> Iterator
 
 def _require_own(folder: Path, resume: Resume | None) -> None:
     """Raise if the folder holds files and the run does not resume from there."""
-    resumes_here = resume is not None and folder.resolve() in resume.checkpoint.resolve().parents
-    if not is_empty(folder) and not resumes_here:
+    if not is_empty(folder) and not (resume is not None and _lies_in(folder, resume)):
         raise RunFolderError(
             f"{folder} is not empty, and may hold another run. Choose another `output_dir`, or resume that run with "
             f"its own `config` {folder / CONFIG} and `resume_from_checkpoint` {LATEST}."
         )
 
 
-def require_steps_left(checkpoint: str | None, max_steps: int) -> None:
-    """Raise if the checkpoint is the run's last: transformers would train a step too many.
+def _lies_in(folder: Path, resume: Resume) -> bool:
+    return folder.resolve() in resume.checkpoint.resolve().parents
+
+
+def lacks_only_its_end(folder: RunFolder, max_steps: int) -> bool:
+    """Whether a run has taken all of its steps, and was stopped before it left its policy and summary.
 
     Args:
-        checkpoint: to resume from, complete; None where the run starts anew.
+        folder: of the run that is about to train.
         max_steps: of the run; below 1 where epochs say how long it is.
 
     Raises:
-        ConfigError: there is nothing left to train.
+        ConfigError: the run came to its end; transformers would train a step too many.
     """
-    if checkpoint is None or max_steps < 1:
-        return
-    step = step_in(Path(checkpoint))
-    if step >= max_steps:
-        raise ConfigError(
-            f"{checkpoint} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left to train. "
-            "It holds the trained policy. To train on, raise `max_steps`."
-        )
+    if folder.resume is None or max_steps < 1:
+        return False
+    step = step_in(folder.resume.checkpoint)
+    if step < max_steps:
+        return False
+    if step == max_steps and _lies_in(folder.path, folder.resume) and not (folder.path / SUMMARY).is_file():
+        return True
+    raise ConfigError(
+        f"{folder.resume.checkpoint} is at step {step}, the end of this run (max_steps {max_steps}): nothing is left "
+        "to train. It holds the trained policy. To train on, raise `max_steps`."
+    )
 
 
 def write_config(folder: Path, resolved: dict[str, Any], name: str = CONFIG) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerState
 from transformers.utils.logging import disable_progress_bar
 from trl import get_peft_config, get_quantization_config
 
@@ -20,7 +20,8 @@ from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.trainer import GD2POTrainer
-from gd2po.runs.folder import RunFolder, open_run_folder, require_steps_left, write_config, write_summary
+from gd2po.runs.checkpoints import STATE
+from gd2po.runs.folder import RunFolder, lacks_only_its_end, open_run_folder, write_config, write_summary
 from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.callbacks import RewardProgress, RewriteCheckpoints, StopOnInterrupt, Stopwatch
@@ -44,18 +45,24 @@ def train_command(argv: Sequence[str]) -> int:
     setup.require_readable(eval_funcs, held_out)
     with open_run_folder(training.output_dir, training.resume_from_checkpoint) as folder:
         training.resume_from_checkpoint = folder.checkpoint
-        require_steps_left(folder.checkpoint, training.max_steps)
+        only_the_end = lacks_only_its_end(folder, training.max_steps)
         trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
         console = Console(quiet=not trainer.accelerator.is_main_process)
         evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder.path, console)
         with naming_what_is_needed(folder.path, trainer):
-            return _train(parsed, folder, trainer, evaluation, console)
+            return _train(parsed, folder, trainer, evaluation, console, only_the_end=only_the_end)
 
 
 def _train(
-    parsed: ParsedRun, run_folder: RunFolder, trainer: GD2POTrainer, evaluation: HeldOutEvaluation, console: Console
+    parsed: ParsedRun,
+    run_folder: RunFolder,
+    trainer: GD2POTrainer,
+    evaluation: HeldOutEvaluation,
+    console: Console,
+    *,
+    only_the_end: bool,
 ) -> int:
-    """Train in a folder that is held, and leave there what the run says; the exit status."""
+    """Train in a folder that is held, unless that is done, and leave there what the run says; the exit status."""
     folder, run = run_folder.path, parsed.run
     if trainer.accelerator.is_main_process:
         write_config(folder, parsed.resolved)
@@ -68,7 +75,11 @@ def _train(
     stopwatch, stop = Stopwatch(), StopOnInterrupt()
     for callback in (stopwatch, stop, RewriteCheckpoints(), WarnOfLittleRoom(folder, console)):
         trainer.add_callback(callback)
-    trainer.train(resume_from_checkpoint=run_folder.checkpoint)
+    if only_the_end:
+        _load_trained(trainer, str(run_folder.checkpoint))
+        console.print("All steps are trained already. What the run leaves at its end was missing.", soft_wrap=True)
+    else:
+        trainer.train(resume_from_checkpoint=run_folder.checkpoint)
     trainer.save_state()
     if stop.interrupted:
         _print_resume_command(folder, trainer.state.global_step, console)
@@ -82,6 +93,17 @@ def _train(
         if run.html_report:
             _write_report(folder, console)
     return 0
+
+
+def _load_trained(trainer: GD2POTrainer, checkpoint: str) -> None:
+    """Take the policy and the history of metrics from the last checkpoint of a run."""
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        raise ConfigError(
+            f"{checkpoint} is at the end of this run: nothing is left to train. It holds the trained policy, sharded, "
+            "which only a training step puts together. To train on, raise `max_steps`."
+        )
+    trainer._load_from_checkpoint(checkpoint)
+    trainer.state = TrainerState.load_from_json(f"{checkpoint}/{STATE}")
 
 
 def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any, held_out: Any) -> GD2POTrainer:

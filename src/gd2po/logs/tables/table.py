@@ -130,7 +130,8 @@ class ParquetTable:
         self._row_groups = row_groups
         self._file = pa.OSFile(str(path))
         try:
-            self._schema = pq.read_schema(self._file)
+            with pq.ParquetFile(self._file) as file:
+                self._schema, self._metadata = file.schema_arrow, file.metadata
         except PARQUET_DAMAGE as error:
             raise self._unreadable(error) from error
         self.names: list[str] = list(self._schema.names)
@@ -139,7 +140,7 @@ class ParquetTable:
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""
         try:
-            with pq.ParquetFile(self._file) as file:
+            with pq.ParquetFile(self._file, metadata=self._metadata) as file:
                 for batch in file.iter_batches(batch_size=HEAD_ROWS, row_groups=self._row_groups):
                     return pa.Table.from_arrays([as_readable(column) for column in batch.columns], self.names)
                 return file.schema_arrow.empty_table()
@@ -152,7 +153,7 @@ class ParquetTable:
         first_row = 0
         try:
             # Dictionaries keep a prompt that is repeated for its group from being decoded for each rollout.
-            with pq.ParquetFile(self._file, read_dictionary=texts) as file:
+            with pq.ParquetFile(self._file, metadata=self._metadata, read_dictionary=texts) as file:
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=self._row_groups, columns=list(columns)):
                     arrays = [as_readable(batch.column(name)) for name in columns]
                     yield first_row, pa.RecordBatch.from_arrays(arrays, list(columns))
