@@ -84,6 +84,7 @@ bench: $(READY_DEV)
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/update.py
 	$(BIN)/python benchmarks/diagnose.py
+	$(BIN)/python benchmarks/rollout_log.py
 	$(BIN)/python benchmarks/replay.py
 
 bench-learning: $(READY_DEV)

@@ -19,19 +19,25 @@ from gd2po import CosineSchedule
 pytestmark = pytest.mark.slow
 
 STEPS = 8
+STEPS_PER_FILE = 3
 ARGUMENTS = [
     *("--max_steps", str(STEPS), "--per_device_train_batch_size", "4", "--num_generations", "4"),
     *("--max_completion_length", "48", "--eval_prompts", "0", "--dataset_size", "64", "--report_to", "none"),
     *("--save_steps", "1", "--save_total_limit", "20"),
 ]
 
+PROGRAM = f"""
+import gd2po.logs.roll_up
+from gd2po.cli import main
+gd2po.logs.roll_up.STEPS_PER_FILE = {STEPS_PER_FILE}
+main()
+"""
+
 
 def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
-    program = Path(sys.executable).with_name("gd2po")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [program, "train", *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    command = [sys.executable, "-c", PROGRAM, "train", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def complete(*arguments: str | Path) -> None:
@@ -93,6 +99,9 @@ def kill_and_resume(folder: Path, seed: int, *arguments: str) -> None:
 def assert_the_same(folder: Path, undisturbed: Path) -> pd.DataFrame:
     """The rollouts of both, which are the same, as the weights of the policy are."""
     assert (folder / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+    names = [sorted(path.name for path in (run / "rollouts").iterdir()) for run in (undisturbed, folder)]
+    assert names[1] == names[0]
+    assert len(names[0]) == STEPS // STEPS_PER_FILE + STEPS % STEPS_PER_FILE
     rollouts = [pd.read_parquet(path / "rollouts") for path in (undisturbed, folder)]
     pd.testing.assert_frame_equal(*rollouts)
     assert rollouts[1]["step"].value_counts().eq(16).all()
