@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from run_checkpoints import write_checkpoint
+from run_checkpoints import Attack, write_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gd2po.errors import ConfigError, RunFolderError
@@ -194,6 +195,23 @@ def test_a_run_resumes_from_the_newest_checkpoint_that_is_complete(
     assert "step_000001.parquet is damaged" in caplog.text
     assert json.loads((folder / "report.json").read_text())["source"]["rollouts"] == 2 * 16
     assert json.loads((half / "trainer_state.json").read_text())["global_step"] == 3
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+def test_a_checkpoint_with_code_is_refused_here_and_by_transformers(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run_folder, folder)
+    torch.save({"state": Attack(tmp_path / "attacked")}, folder / "checkpoint-2" / name)
+    again = ["--config", str(folder / "config.yaml"), "--output_dir", str(folder), "--eval_prompts", "0"]
+    again += ["--max_steps", "3", "--resume_from_checkpoint", f"{folder}/checkpoint-2"]
+    with pytest.raises(ConfigError, match=f"cannot be resumed from: {name} is damaged"):
+        train_command(again)
+    monkeypatch.setattr("gd2po.runs.checkpoints.damage", lambda checkpoint: None)
+    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+        train_command(again)
+    assert not (tmp_path / "attacked").exists()
 
 
 def test_a_checkpoint_that_is_written_again_counts_only_once_it_is_complete(tmp_path: Path) -> None:

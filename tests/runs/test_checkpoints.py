@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
-import os
+import pickle
+import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from run_checkpoints import write_checkpoint
+from run_checkpoints import Attack, write_checkpoint
 
 from gd2po.errors import ConfigError
 from gd2po.runs.checkpoints import damage, find_resume, newest_complete
@@ -62,16 +64,38 @@ def test_weights_in_several_files_must_all_be_there(tmp_path: Path) -> None:
     assert damage(checkpoint) is None
 
 
-def test_a_state_that_would_run_code_is_not_loaded(tmp_path: Path) -> None:
-    class Attack:
-        def __reduce__(self) -> Any:
-            return os.mkdir, (str(tmp_path / "attacked"),)
-
-    for name in ("optimizer.pt", "rng_state.pth"):
-        checkpoint = write_checkpoint(tmp_path / name, 4)
-        torch.save({"state": Attack()}, checkpoint / name)
-        assert str(damage(checkpoint)).startswith(f"{name} is damaged (")
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"])
+@pytest.mark.parametrize("dump", [torch.save, lambda state, path: path.write_bytes(pickle.dumps(state))])
+def test_a_state_that_would_run_code_is_not_loaded(
+    tmp_path: Path, name: str, dump: Callable[[Any, Path], object]
+) -> None:
+    checkpoint = write_checkpoint(tmp_path, 4)
+    dump({"state": Attack(tmp_path / "attacked")}, checkpoint / name)
+    assert str(damage(checkpoint)).startswith(f"{name} is damaged (")
     assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["[]", "4", "{}", '{"global_step": "4"}', '{"global_step": true}', '{"global_step": 4, "x": 1}', "[" * 10**5],
+)
+def test_a_state_that_the_trainer_could_not_load_is_damaged(tmp_path: Path, state: str) -> None:
+    checkpoint = write_checkpoint(tmp_path, 4)
+    (checkpoint / "trainer_state.json").write_text(state)
+    assert str(damage(checkpoint)).startswith("trainer_state.json is damaged (")
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "model.safetensors"])
+def test_no_flipped_bytes_end_in_another_error(tmp_path: Path, name: str) -> None:
+    checkpoint = write_checkpoint(tmp_path, 4)
+    data, chance = (checkpoint / name).read_bytes(), random.Random(name)
+    for _ in range(100):
+        changed = bytearray(data)
+        for _ in range(chance.choice([1, 8])):
+            changed[chance.randrange(len(data))] = chance.randrange(256)
+        (checkpoint / name).write_bytes(changed)
+        reason = damage(checkpoint)
+        assert reason is None or reason.startswith(f"{name} is damaged (")
 
 
 def test_latest_is_the_newest_complete_one_and_says_what_it_passed_over(tmp_path: Path) -> None:
