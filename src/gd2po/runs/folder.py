@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from gd2po.errors import ConfigError, RunFolderError
+from gd2po.errors import ConfigError, DataFormatError, RunFolderError
 from gd2po.report.documents import plain
 from gd2po.runs.checkpoints import LATEST, Resume, find_resume, step_in
 from gd2po.runs.files import naming_the_path, write_text
@@ -105,6 +105,24 @@ def write_config(folder: Path, resolved: dict[str, Any], name: str = CONFIG) -> 
     """Write every field of the run, readable by `--config`."""
     text = yaml.safe_dump(plain(resolved), sort_keys=True, allow_unicode=True)
     write_text(folder / name, text)
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """Every field of the run whose folder this is; None where there is no such file.
+
+    Raises:
+        DataFormatError: the file cannot be read, or holds something else.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataFormatError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise DataFormatError(f"{path} does not hold the fields of a run: it is {type(found).__name__}.")
+    return found
 
 
 def write_summary(folder: Path, summary: dict[str, Any]) -> None:

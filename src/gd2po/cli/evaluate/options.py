@@ -28,8 +28,8 @@ def _policy(
     ] = None,
     backend: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
     max_completion_length: Annotated[
-        int, typer.Option("--max_completion_length", help="Longest output, in tokens.")
-    ] = 0,
+        int | None, typer.Option("--max_completion_length", help="Longest output, in tokens.")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch_size", help="Prompts at once.", show_default="16, or 512 with vllm")
     ] = None,
@@ -58,7 +58,13 @@ def with_policy(benchmark: str) -> Callable[[Callable[..., None]], Callable[...,
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         shared = {**inspect.signature(_policy, eval_str=True).parameters}
         longest = shared["max_completion_length"]
-        shared[longest.name] = longest.replace(default=LONGEST_COMPLETION[benchmark])
+        text = f"{LONGEST_COMPLETION[benchmark]}, or that of the run" if benchmark == "toolcalls" else None
+        option = typer.Option(
+            "--max_completion_length",
+            help="Longest output, in tokens.",
+            show_default=text or str(LONGEST_COMPLETION[benchmark]),
+        )
+        shared[longest.name] = longest.replace(annotation=Annotated[int | None, option])
         own = [item for item in inspect.signature(command, eval_str=True).parameters.values() if item.name != "policy"]
         needed = [item for item in own if item.default is item.empty]
         model, *rest = shared.values()

@@ -15,15 +15,21 @@ def toolcalls(
     *,
     eval_prompts: Annotated[int, typer.Option("--eval_prompts", help="Held-out prompts.")] = 512,
     target_words: Annotated[
-        float, typer.Option("--target_words", help="Words of thought for a length reward of 1.")
-    ] = 32,
+        float | None,
+        typer.Option(
+            "--target_words", help="Words of thought for a length reward of 1.", show_default="the run's, or 32"
+        ),
+    ] = None,
     temperature: Annotated[float, typer.Option(help="0 for greedy outputs; 1 samples as a training run does.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     outputs: options.Outputs = None,
     output_dir: options.OutputDir = None,
     policy: dict[str, Any],
 ) -> None:
-    """Score the built-in task: exactly right calls, and the mean of each reward."""
+    """Score the built-in task: exactly right calls, and the mean of each reward.
+
+    The folder of a run is scored with the rewards, options and prompts of that run.
+    """
     with needing("evaluate toolcalls", "trl"):
         from gd2po.evaluation.run.terminal import print_toolcalls
         from gd2po.evaluation.run.toolcalls import evaluate_toolcalls
