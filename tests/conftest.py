@@ -24,8 +24,9 @@ settings.load_profile("gd2po")
 torch.set_num_threads(1)
 
 
-def pytest_collection_finish() -> None:
-    """What is loaded by now stays. Every run of a trainer collects garbage: most of its time would go into these."""
+@pytest.fixture(scope="module", autouse=True)
+def _what_is_loaded_stays() -> None:
+    """Every run of a trainer collects garbage: most of its time would go into what imports have left in memory."""
     gc.collect()
     gc.freeze()
 

@@ -62,8 +62,8 @@ def make_log() -> Callable[..., Made]:
     def make(
         rewards: Callable[[np.random.Generator, int, int], dict[str, np.ndarray]],
         *,
-        steps: int = 5,
-        groups: int = 64,
+        steps: int = 2,
+        groups: int = 160,
         group_size: int = 8,
         seed: int = 0,
     ) -> Made:

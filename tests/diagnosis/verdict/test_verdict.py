@@ -82,7 +82,7 @@ def test_a_negative_weight_turns_agreement_into_a_trade_off(diagnose_rewards: An
 
 
 def test_rewards_that_know_nothing_of_each_other_are_no_noise(diagnose_rewards: Any, unrelated: Rewards) -> None:
-    diagnosis = diagnose_rewards(unrelated, groups=64)
+    diagnosis = diagnose_rewards(unrelated, groups=320)
     assert diagnosis.verdict.kind == "unclear"
     assert "Rewards are unrelated" in diagnosis.verdict.headline
     assert finding(diagnosis, "unrelated").sureness >= 0.95

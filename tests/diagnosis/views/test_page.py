@@ -57,7 +57,9 @@ def test_the_policy_names_its_scripts_and_allows_no_network(write_log: Any, smal
     assert "script-src 'unsafe-inline'" not in policy
 
 
-def test_the_page_stays_small_for_any_log(make_log: Any, write_log: Any) -> None:
+def test_the_page_stays_small_for_any_log(make_log: Any, write_log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gd2po.diagnosis.numbers.sample.MOST_STEPS", 8)  # whose number changes no size
+
     def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
         return {f"reward number {k}": random.normal(size=(groups, size)) for k in range(16)}
 
