@@ -60,6 +60,23 @@ def test_a_run_on_a_full_disk_says_what_it_needs_and_resumes_once_there_is_room(
     assert len(list((folder / "rollouts").iterdir())) == 4
 
 
+def test_a_run_whose_disk_is_full_after_its_last_checkpoint_resumes_to_its_end(
+    small_disk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_disk / "run"
+    subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+    with pytest.raises(DiskFullError, match="`resume_from_checkpoint` latest: checkpoint-2 is complete"):
+        train_command([*RUN, "--output_dir", str(folder), "--max_steps", "2", "--save_steps", "2"])
+    assert not (folder / "model.safetensors").exists()
+
+    subprocess.run(["mount", "-o", "remount,size=40m", str(small_disk)], check=True)
+    assert train_command(["--config", str(folder / "config.yaml"), "--resume_from_checkpoint", "latest"]) == 0
+    assert "All steps are trained already" in capsys.readouterr().out
+    assert json.loads((folder / "summary.json").read_text())["steps"] == 2
+    weights = [(path / "model.safetensors").read_bytes() for path in (folder, folder / "checkpoint-2")]
+    assert weights[0] == weights[1]
+
+
 def trainer_at(step: int) -> types.SimpleNamespace:
     return types.SimpleNamespace(model=torch.nn.Linear(1000, 1000), state=types.SimpleNamespace(global_step=step))
 
