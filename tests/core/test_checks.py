@@ -257,5 +257,5 @@ def test_auto_fetches_its_threshold_and_nothing_else(monkeypatch: pytest.MonkeyP
         gd2po_advantages(*arguments, snr_threshold="auto")
     weighted = torch.randn(8, 3)
     with CountFetches() as counter:
-        largest_retaining_threshold(weighted, torch.ones(8, dtype=torch.bool), torch.rand(8), 0.5)
+        float(largest_retaining_threshold(weighted, torch.ones(8, dtype=torch.bool), torch.rand(8), 0.5))
     assert counter.fetches == 1

@@ -68,7 +68,7 @@ def threshold_for(snr: list[float], conflicts: list[bool], weighted: list[list[f
     rows = torch.tensor(weighted, dtype=torch.float64)
     threshold = largest_retaining_threshold(rows, *arguments)
     assert largest_retaining_threshold(rows.T, *arguments, dim=0) == threshold
-    return threshold
+    return float(threshold)
 
 
 @pytest.mark.parametrize("point", GRID)

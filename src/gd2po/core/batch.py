@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -30,7 +30,7 @@ class RewardBatch:
     """N rollouts with K rewards in Q groups, checked, in the lane layout of `gd2po.core.groups`."""
 
     rewards: Tensor
-    """(N, K) as they came; NaN where a reward does not apply."""
+    """(N, K) as they came, or (S, N, K) of a `Stack`; NaN where a reward does not apply."""
     groups: Groups
     lanes: Tensor
     """The rewards in the lane layout of the groups, 0 where they do not apply."""
@@ -60,7 +60,7 @@ class RewardBatch:
         """A batch from what a method was given.
 
         Args:
-            rewards: (N, K) NaN where a reward does not apply.
+            rewards: (N, K) NaN where a reward does not apply; or a `Stack` of batches, for which all else is the same.
             group_ids: (N,) integers.
             reward_weights: (K,) None means all 1.
             reward_families: (K,) labels, equal for rewards of one family.
@@ -79,7 +79,7 @@ class RewardBatch:
         counts = checks.check_token_counts(token_counts, whitening, rewards)
         has_missing = checks.check_values(rewards, counts)
 
-        groups = Groups.from_ids(group_ids)
+        groups = replace(Groups.from_ids(group_ids), stacked=rewards.ndim == 3)
         lanes = groups.to_lanes(rewards)
         applies = None
         if has_missing:
@@ -105,7 +105,7 @@ class RewardBatch:
     @property
     def num_rewards(self) -> int:
         """K."""
-        return self.rewards.shape[1]
+        return self.rewards.shape[-1]
 
     @property
     def rounding_eps(self) -> float:
@@ -154,7 +154,7 @@ class RewardBatch:
         """(K, 1): the rollouts of the batch to which each reward applies."""
         if self.applies is not None:
             return self.over_batch(self.applies)
-        num_rollouts, num_rewards = self.rewards.shape
+        num_rollouts, num_rewards = self.rewards.shape[-2:]
         return torch.full((num_rewards, 1), num_rollouts, dtype=self.dtype, device=self.rewards.device)
 
     def deviations(self) -> Deviations:
@@ -203,19 +203,45 @@ class RewardBatch:
         return deviations.in_units_of_the_rewards(in_place=True).squeeze(REWARD_DIM) / HEADROOM
 
     def over_batch(self, lanes: Tensor) -> Tensor:
-        """(K, 1): sum over all rollouts (or slots) of the batch."""
-        return lanes.sum(-1, keepdim=True) if lanes.ndim == 2 else lanes.sum((0, -1)).unsqueeze(-1)
+        """(K, 1), of a stack (S, K, 1): sum over all rollouts (or slots) of the batch."""
+        return lanes.sum(-1, keepdim=True) if self.groups.index is not None else lanes.sum((0, -1)).unsqueeze(-1)
 
     def deviations_over_batch(self, scores: Tensor) -> Deviations:
         """Deviations of lanes from their mean over the batch, as if that were one group; its slots are (1, K, 1)."""
-        num_rollouts, num_rewards = self.rewards.shape
 
         def one_group(lanes: Tensor) -> Tensor:
             # In any order, but each reward in one piece of memory: reductions over rollouts are fast on that.
-            return lanes.movedim(REWARD_DIM, 0).reshape(num_rewards, -1).t().unsqueeze(-1)
+            rows = lanes if self.groups.index is not None else lanes.movedim(0, -2).flatten(-2)
+            return rows.movedim(-1, 0).unsqueeze(-1)
 
         applies = None if self.applies is None else one_group(self.applies)
-        return Deviations.of(one_group(scores), applies, Groups.of_one(num_rollouts), self.rounding_eps)
+        return Deviations.of(one_group(scores), applies, Groups.of_one(self.rewards.shape[-2]), self.rounding_eps)
+
+    def of_each_batch(self, function: Callable[..., Tensor], *lanes: Tensor, out: int = 0) -> Tensor:
+        """A function of lanes that takes all rollouts together, which are those of one batch also in a stack.
+
+        Args:
+            function: of as many lanes.
+            lanes: with or without rewards.
+            out: dimension of S in the result of a stack.
+        """
+        if not self.groups.stacked:
+            return function(*lanes)
+        places = tuple(-3 if values.ndim == self.lanes.ndim else -2 for values in lanes)
+        found: Tensor = torch.vmap(function, places, out)(*lanes)
+        return found
+
+    def whitened(self, values: Tensor, keep: Tensor, *, population: bool = False) -> Tensor:
+        """Lanes without rewards: `whiten` of them, by tokens where the batch was asked for that.
+
+        Args:
+            values: lanes without rewards.
+            keep: bool.
+            population: as of `whiten`.
+        """
+        return self.of_each_batch(
+            partial(whiten, token_counts=self.token_counts, population=population), values, keep, out=-2
+        )
 
     def check_scores(self, bound: Tensor, name: str, side: Literal["least", "largest"]) -> None:
         """Raise if a score lies beyond the bound of its reward by more than rounding.
@@ -231,10 +257,11 @@ class RewardBatch:
         if self.applies is not None:
             beyond = beyond & (self.applies > 0)
         if beyond.any():
-            row, reward = self.rows(beyond).nonzero()[0].tolist()
+            place = self.rows(beyond).nonzero()[0].tolist()
+            row, reward = place[-2:]
             raise InvalidInputError(
                 f"`{name}` must hold the {side} score that each reward can give: row {row} of `rewards`, reward "
-                f"{reward}, is {float(self.rewards[row, reward]):g}, beyond the {float(bound[reward]):g} given. Pass "
+                f"{reward}, is {float(self.rewards[tuple(place)]):g}, beyond the {float(bound[reward]):g} given. Pass "
                 "the bound by the definition of the reward, not one that was seen."
             )
 
@@ -310,7 +337,7 @@ class RewardBatch:
             loss_weight: without rewards: what the loss of a rollout is to be multiplied by; None: by 1.
         """
         if advantages is None:
-            advantages = unwhitened if self.whitening == "none" else whiten(unwhitened, keep, self.token_counts)
+            advantages = unwhitened if self.whitening == "none" else self.whitened(unwhitened, keep)
         dtype = self.rewards.dtype
         parts = Parts(self.groups, dtype, self.present, unwhitened, components, factor, loss_weight)
         return AdvantageResult(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gd2po.core.groups import compute_dtype
+from gd2po.core.stack import Stack
 from gd2po.errors import InvalidInputError, InvalidTypeError
 
 ROUNDING_OF_1 = 1e-6
@@ -19,9 +20,9 @@ FLOAT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_rewards(rewards: Tensor) -> Tensor:
-    """The rewards as a floating-point (N, K) matrix; `check_values` looks at what is in it."""
+    """The rewards as a floating-point (N, K) matrix, or (S, N, K); `check_values` looks at what is in it."""
     rewards = _as_tensor(rewards, "rewards")
-    if rewards.ndim != 2:
+    if rewards.ndim != (3 if isinstance(rewards, Stack) else 2):
         raise InvalidInputError(
             f"`rewards` needs two dimensions, (rollouts, rewards): got shape {tuple(rewards.shape)}. For one reward "
             "pass rewards[:, None]."
@@ -36,7 +37,7 @@ def check_rewards(rewards: Tensor) -> Tensor:
         raise InvalidTypeError(
             f"`rewards` needs real numbers of 16, 32 or 64 bits: got {rewards.dtype}. Convert them, say with .float()."
         )
-    return rewards.detach()
+    return rewards.detach().as_subclass(Tensor)
 
 
 def check_group_ids(group_ids: Tensor, rewards: Tensor) -> Tensor:
@@ -56,9 +57,9 @@ def check_reward_weights(reward_weights: Tensor | Sequence[float] | None, reward
     weights = _as_tensor(reward_weights, "reward_weights", torch.float64).detach()
     if weights.is_complex():
         raise InvalidTypeError(f"`reward_weights` needs real numbers: got {weights.dtype}.")
-    if weights.shape != (rewards.shape[1],):
+    if weights.shape != (rewards.shape[-1],):
         raise InvalidInputError(
-            f"`reward_weights` needs one weight per reward: expected shape ({rewards.shape[1]},), got "
+            f"`reward_weights` needs one weight per reward: expected shape ({rewards.shape[-1]},), got "
             f"{tuple(weights.shape)}."
         )
     values = weights.tolist()
@@ -81,9 +82,9 @@ def check_reward_families(
             f"{reward_families!r}. Only hosts, which know the names of the rewards, take a mapping from names."
         )
     labels = tuple(reward_families.tolist() if isinstance(reward_families, Tensor) else reward_families)
-    if len(labels) != rewards.shape[1]:
+    if len(labels) != rewards.shape[-1]:
         raise InvalidInputError(
-            f"`reward_families` needs one label per reward: expected {rewards.shape[1]}, got {len(labels)}."
+            f"`reward_families` needs one label per reward: expected {rewards.shape[-1]}, got {len(labels)}."
         )
     for reward, label in enumerate(labels):
         if not isinstance(label, (str, int)):
@@ -99,7 +100,7 @@ def check_correlations(correlations: Tensor | None, rewards: Tensor) -> Tensor |
     if correlations is None:
         return None
     matrix = _as_tensor(correlations, "correlations", torch.float64).detach()
-    shape = (rewards.shape[1], rewards.shape[1])
+    shape = (rewards.shape[-1], rewards.shape[-1])
     if matrix.shape != shape or not bool(((matrix.abs() <= 1 + ROUNDING_OF_1) | matrix.isnan()).all()):
         raise InvalidInputError(
             f"`correlations` needs one number in [-1, 1], or NaN, for each pair of rewards: expected shape {shape}, "
@@ -133,10 +134,10 @@ def check_values(rewards: Tensor, token_counts: Tensor | None = None) -> bool:
         extremes += token_counts.aminmax()
     largest_or_nan, largest, *count_range = torch.stack([value.to(dtype) for value in extremes]).tolist()
     if largest == math.inf:
-        row, reward = rewards.isinf().nonzero()[0].tolist()
+        place = rewards.isinf().nonzero()[0].tolist()
         raise InvalidInputError(
-            f"`rewards` needs finite numbers: row {row}, reward {reward} is {float(rewards[row, reward])}. Clip it, or "
-            "write NaN where the reward does not apply."
+            f"`rewards` needs finite numbers: row {place[-2]}, reward {place[-1]} is {float(rewards[tuple(place)])}. "
+            "Clip it, or write NaN where the reward does not apply."
         )
     if count_range and not 0 <= count_range[0] <= count_range[1] < math.inf:  # NaN fails the comparison
         raise InvalidInputError(
@@ -163,7 +164,7 @@ def check_reward_option(
         weights: (K,) None means all 1. What belongs to a reward of weight 0 comes back as NaN, whatever it was.
     """
     matrix = _as_tensor(values, name, torch.float64).detach()
-    shape = (rewards.shape[1],) if len(columns) == 1 else (rewards.shape[1], len(columns))
+    shape = (rewards.shape[-1],) if len(columns) == 1 else (rewards.shape[-1], len(columns))
     if matrix.is_complex():
         raise InvalidTypeError(f"`{name}` needs real numbers: got {matrix.dtype}.")
     if matrix.shape != shape:
@@ -171,7 +172,7 @@ def check_reward_option(
             f"`{name}` needs {' and '.join(columns)} for every reward: expected shape {shape}, got "
             f"{tuple(matrix.shape)}."
         )
-    matrix = _move(matrix, rewards.device, compute_dtype(rewards.device)).reshape(rewards.shape[1], -1)
+    matrix = _move(matrix, rewards.device, compute_dtype(rewards.device)).reshape(rewards.shape[-1], -1)
     if weights is not None:
         matrix = torch.where(weights[:, None] != 0, matrix, math.nan)
     known = matrix if weights is None else matrix[weights != 0]
@@ -217,9 +218,9 @@ def _as_tensor(values: object, name: str, dtype: torch.dtype | None = None) -> T
 def _check_rows(values: Tensor, name: str, item: str, rewards: Tensor) -> None:
     if values.ndim != 1:
         raise InvalidInputError(f"`{name}` needs one dimension, (rollouts,): got shape {tuple(values.shape)}.")
-    if len(values) != len(rewards):
+    if len(values) != rewards.shape[-2]:
         raise InvalidInputError(
-            f"`{name}` needs one {item} per rollout: expected {len(rewards)} (the rows of `rewards`), "
+            f"`{name}` needs one {item} per rollout: expected {rewards.shape[-2]} (the rows of `rewards`), "
             f"got {len(values)}."
         )
 

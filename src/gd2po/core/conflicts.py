@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gd2po.core.groups import compute_dtype
 from gd2po.core.tolerances import RETAINED_TOLERANCE, SIGN_TOLERANCE, SNR_EPS
 
 THRESHOLD_STEPS = 50
@@ -98,12 +99,12 @@ def first_dropping_step(snr: Tensor, steps: int) -> Tensor:
     """
     # The product may round across a grid point, so its neighbours decide.
     below = (snr * steps).floor_()
-    return (below + (below / steps <= snr) + ((below + 1) / steps <= snr)).clamp_(max=steps).long()
+    return (below + (below / steps <= snr) + ((below + 1) / steps <= snr)).clamp(max=steps).long()
 
 
 def largest_retaining_threshold(
     weighted: Tensor, conflicts: Tensor, snr: Tensor, min_retained: float, dim: int = -1
-) -> float:
+) -> Tensor:
     """Largest threshold on the grid 0, 0.02, ..., 1 at which every reward keeps enough of its signal.
 
     Enough: `sum over kept |y_k| >= min_retained * sum over all |y_k|`, and the same over the negative y_k alone. A
@@ -117,12 +118,12 @@ def largest_retaining_threshold(
         dim: dimension of the rewards.
 
     Returns:
-        The threshold: the one number that has to be fetched from an accelerator.
+        () the threshold, in the dtype to compute in.
 
     Example:
         >>> weighted = torch.tensor([[2.0, -1.0], [1.0, 1.0], [-3.0, 0.0]])
         >>> snr = agreement_snr(weighted)
-        >>> largest_retaining_threshold(weighted, conflict_mask(weighted), snr, min_retained=0.5)
+        >>> float(largest_retaining_threshold(weighted, conflict_mask(weighted), snr, min_retained=0.5))
         0.32
     """
     lanes = weighted.movedim(dim, -2)
@@ -137,4 +138,4 @@ def largest_retaining_threshold(
     allowed = (1 - min_retained + RETAINED_TOLERANCE) * lost[:, -1:]
     acceptable = (lost[:, :-1] <= allowed).all(0)
     # What is lost only grows with the threshold, and at 0 nothing is lost, so the count is the last one's place.
-    return (int(acceptable.sum()) - 1) / THRESHOLD_STEPS
+    return (acceptable.sum() - 1).to(compute_dtype(lanes.device)) / THRESHOLD_STEPS

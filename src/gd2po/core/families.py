@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -131,7 +132,7 @@ def has_partners(families: Sequence[Hashable]) -> bool:
 
 
 def correlated_pairs(batch: RewardBatch, zscores: Tensor, min_correlation: float) -> Tensor:
-    """(K, K) bool: the in-group correlation of two rewards is above the minimum, by more than rounding.
+    """(K, K) bool, of a stack (S, K, K): the in-group correlation of two rewards is above the minimum beyond rounding.
 
     Args:
         batch: whose `correlations` are taken, or without them those of its z-scores.
@@ -140,10 +141,11 @@ def correlated_pairs(batch: RewardBatch, zscores: Tensor, min_correlation: float
     """
     found = batch.correlations
     if found is None:
-        found = correlation(batch.weigh(zscores), batch.applies, REWARD_DIM)
+        lanes = [batch.weigh(zscores)] if batch.applies is None else [batch.weigh(zscores), batch.applies]
+        found = batch.of_each_batch(partial(correlation, dim=REWARD_DIM), *lanes)
     # NaN, for a reward without signal, is not above anything.
     pairs = found > min_correlation + CORRELATION_TOLERANCE
-    return pairs & ~torch.eye(len(pairs), dtype=torch.bool, device=pairs.device)
+    return pairs & ~torch.eye(batch.num_rewards, dtype=torch.bool, device=pairs.device)
 
 
 def joined_families(pairs: Tensor) -> list[int]:
@@ -156,6 +158,7 @@ def joined_families(pairs: Tensor) -> list[int]:
         >>> joined_families(torch.tensor([[0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1], [0, 0, 1, 0]]).bool())
         [0, 1, 0, 0]
     """
+    assert pairs.ndim == 2, "each batch of a stack has families of its own: give it `correlations`"
     rows = pairs.tolist()
     labels = list(range(len(rows)))
     for reward, row in enumerate(rows):

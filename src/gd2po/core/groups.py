@@ -4,6 +4,7 @@ Inside, rollouts lie in *lanes*, the layout in which every reduction is one vect
 consecutive blocks of one size (as trainers pass them) become (G, K, Q): a group is reduced over the first dimension,
 and its total broadcasts back without a copy. All other groups stay in (K, N) and are reduced by scattering. The
 rewards are the second dimension from the end in both, so that the rest of the code need not know which one it has.
+In a `Stack` of S batches with the same groups, S is the dimension before the rewards: (G, S, K, Q) or (S, K, N).
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ class Groups:
     """(N,) slot of each rollout's group where they are not, else None."""
     num_slots: int
     """Upper bound on the number of groups; the number itself where they are consecutive blocks of one size."""
+    stacked: bool = False
+    """They are those of every batch of a stack."""
 
     @staticmethod
     def from_ids(group_ids: Tensor) -> Groups:
@@ -73,7 +76,12 @@ class Groups:
         return Groups(num_rollouts, num_rollouts, None, 1)
 
     def to_lanes(self, values: Tensor) -> Tensor:
-        """(N, K) -> (G, K, Q) or (K, N); (N,) -> (G, Q) or (N,)."""
+        """(N, K) -> (G, K, Q) or (K, N); (N,) -> (G, Q) or (N,); of a stack (S, N, K) -> (G, S, K, Q) or (S, K, N)."""
+        if values.ndim == 3:
+            if self.group_size is None:
+                return values.mT.contiguous()
+            blocks = values.reshape(len(values), self.num_slots, self.group_size, -1)
+            return blocks.permute(2, 0, 3, 1).contiguous()
         if self.group_size is None:
             return values.t().contiguous()
         # One two-dimensional transposition: torch copies those block by block, several times faster than a permute.
@@ -82,6 +90,9 @@ class Groups:
 
     def from_lanes(self, lanes: Tensor) -> Tensor:
         """Undo `to_lanes`."""
+        if self.stacked:
+            rows = lanes if self.group_size is None else lanes.movedim(0, -1).flatten(-2)  # (S, K, N) or (S, N)
+            return rows.transpose(1, -1).contiguous()
         if self.group_size is None:
             return lanes.t().contiguous()
         return lanes.flatten(0, -2).t().reshape(self.num_rollouts, *lanes.shape[1:-1])

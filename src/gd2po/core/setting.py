@@ -102,15 +102,6 @@ class Setting:
         return " ".join([best, *shown])
 
     @property
-    def inside_groups(self) -> bool:
-        """Whether a group's advantages before whitening depend on that group alone."""
-        return self.inside_groups_given(None)
-
-    def inside_groups_given(self, reward_families: Families) -> bool:
-        """The same where these families are declared: then nobody has to look for them in the batch."""
-        return self.method.inside_groups({**self.resolved, "reward_families": reward_families})
-
-    @property
     def uses_families(self) -> bool:
         """Whether `reward_families` make a difference."""
         return self.method.uses_families(self.resolved)
@@ -133,7 +124,7 @@ class Setting:
         """The advantages of N rollouts.
 
         Args:
-            rewards: (N, K) as of every method's function, like all that follows.
+            rewards: (N, K) as of every method's function, like all that follows; or a `Stack`, of a stackable method.
             group_ids: (N,)
             reward_weights: (K,) None means all 1.
             reward_families: (K,) labels, for settings that use them; others are not told.

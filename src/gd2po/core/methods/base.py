@@ -75,11 +75,6 @@ def _never(options: Mapping[str, Any]) -> bool:
     return False
 
 
-def always(options: Mapping[str, Any]) -> bool:
-    """For `Method.inside_groups` of a method without statistics over the batch, whitening aside."""
-    return True
-
-
 @dataclass(frozen=True)
 class Method:
     """A row of `METHODS`."""
@@ -98,11 +93,9 @@ class Method:
     warn: Warner = _no_warnings
     """Sentences for whoever uses the method on such rewards, from a batch, the options and the names of the rewards.
     They hold no numbers of the batch, so that each can be said once."""
-    inside_groups: Callable[[Mapping[str, Any]], bool] = _never
-    """Of the options with their values, and `reward_families` where they are declared: whether a group's advantages
-    before whitening depend on that group alone.
-    Batches can then share a call. The default is safe for every method, and slow where many batches are simulated."""
-
+    stackable: bool = False
+    """Its function also takes a `Stack` of batches: all that it takes over several rollouts goes through `RewardBatch`
+    and its groups. False is safe for every method, and slow where many batches are simulated."""
     uses_families: Callable[[Mapping[str, Any]], bool] = _never
     """Of the options with their values: whether the function is to be given `reward_families` where they are known."""
     finds_families: Callable[[Mapping[str, Any]], bool] = _never

@@ -192,10 +192,6 @@ def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequ
     return sentences
 
 
-def _inside_groups(options: Mapping[str, Any]) -> bool:
-    return not _finds_families(options)
-
-
 def _uses_families(options: Mapping[str, Any]) -> bool:
     return not _finds_families(options)
 
@@ -210,7 +206,7 @@ CONSENSUS = Method(
     source="gd2po's own, with the soft minimum of RVPO, arXiv:2605.05750",
     function=consensus_advantages,
     warn=_warnings,
-    inside_groups=_inside_groups,
+    stackable=True,
     uses_families=_uses_families,
     finds_families=_finds_families,
     variants={"correlated": {"partners": "correlated"}},

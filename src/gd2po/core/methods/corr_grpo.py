@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.groups import REWARD_DIM
-from gd2po.core.methods.base import Method, Range, always, check_options
+from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.result import AdvantageResult
 from gd2po.core.tolerances import CORRELATION_SUM_EPS
 
@@ -112,5 +112,5 @@ CORR_GRPO = Method(
     source="CorrGRPO, arXiv:2609.36820",
     function=corr_grpo_advantages,
     warn=_warnings,
-    inside_groups=always,
+    stackable=True,
 )

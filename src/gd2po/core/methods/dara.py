@@ -80,7 +80,7 @@ def dara_advantages(
     reward_advantages = deviations.standardised(in_place=True)
     is_alive = batch.groups.total(reward_advantages.abs()) > ALIVE_TOLERANCE
     density = batch.over_batch(is_alive.to(batch.dtype)) / batch.over_batch(can_be_alive).clamp_min(1)
-    densest = batch.where_weighted(density).amax()
+    densest = batch.where_weighted(density).amax(REWARD_DIM, keepdim=True)
     multipliers = torch.where(density > 0, (densest / density).sqrt_().clamp_max_(max_multiplier), 1.0)
     multipliers = batch.where_weighted(multipliers)
 
@@ -108,6 +108,7 @@ DARA = Method(
     title="gdpo with more weight for rewards that tell rollouts apart in few groups",
     source="DARA, arXiv:2610.00574",
     function=dara_advantages,
+    stackable=True,
     variants={"symmetric": {"variant": "symmetric"}},
     warn=_warnings,
 )

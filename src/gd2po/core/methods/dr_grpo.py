@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.methods.warnings import missing_counts_as_zero
 from gd2po.core.result import AdvantageResult
 
@@ -66,5 +66,5 @@ DR_GRPO = Method(
     source="Dr. GRPO, arXiv:2503.20783",
     function=dr_grpo_advantages,
     warn=missing_counts_as_zero,
-    inside_groups=always,
+    stackable=True,
 )

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.groups import REWARD_DIM
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.methods.warnings import rewards_where
 from gd2po.core.result import AdvantageResult
 from gd2po.core.tolerances import HEADROOM, STD_EPS
@@ -105,5 +105,5 @@ DVAO = Method(
     source="DVAO, arXiv:2605.25604",
     function=dvao_advantages,
     warn=_warnings,
-    inside_groups=always,
+    stackable=True,
 )

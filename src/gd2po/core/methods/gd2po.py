@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from torch import Tensor
@@ -157,11 +159,13 @@ def gd2po_advantages(
         )
         snr = agreement_snr(weighted, snr_eps, REWARD_DIM)
 
-    threshold = {"none": 0.0, "hard": 1.0, "snr": snr_threshold}[filtering]
-    if threshold == "auto":
-        threshold = largest_retaining_threshold(weighted, conflicts, snr, min_retained, REWARD_DIM)
+    given = {"none": 0.0, "hard": 1.0, "snr": snr_threshold}[filtering]
+    searched = partial(largest_retaining_threshold, min_retained=min_retained, dim=REWARD_DIM)
+    threshold = (
+        batch.of_each_batch(searched, weighted, conflicts, snr).unsqueeze(-1) if given == "auto" else float(given)
+    )
     # Where one reward outweighs another beyond the precision of floats, the score of a conflict rounds to 1.
-    dropped = conflicts if threshold == 1 else conflicts & (snr < threshold)
+    dropped = conflicts & ((snr < threshold) | (threshold == 1))
     keep = batch.present & ~dropped
     keep_ratio = batch.keep_ratio(keep)
     in_advantage = query_reweighting and query_weight_in == "advantage"
@@ -173,7 +177,7 @@ def gd2po_advantages(
         snr=snr,
         keep=keep,
         keep_ratio=keep_ratio,
-        snr_threshold=float(threshold),
+        snr_threshold=math.nan if given == "auto" and batch.groups.stacked else float(threshold),
         components=weighted,
         factor=factor,
         loss_weight=keep_ratio if query_reweighting and query_weight_in == "loss" else None,
@@ -196,12 +200,6 @@ def _warnings(batch: RewardBatch, options: Mapping[str, Any], reward_names: Sequ
     return sentences
 
 
-def _inside_groups(options: Mapping[str, Any]) -> bool:
-    """Whether neither the pairs nor the threshold are taken from the batch."""
-    searches = options["filtering"] == "snr" and options["snr_threshold"] == "auto"
-    return options["conflict_pairs"] != "correlated" and not searches
-
-
 def _uses_families(options: Mapping[str, Any]) -> bool:
     return bool(options["conflict_pairs"] == "families")
 
@@ -216,7 +214,7 @@ GD2PO = Method(
     source="GD²PO, arXiv:2606.16771",
     function=gd2po_advantages,
     warn=_warnings,
-    inside_groups=_inside_groups,
+    stackable=True,
     uses_families=_uses_families,
     finds_families=_finds_families,
     variants={

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.groups import REWARD_DIM
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.result import AdvantageResult
 
 
@@ -63,5 +63,5 @@ GDPO = Method(
     title="each reward standardised inside its group, then summed and whitened",
     source="GDPO, arXiv:2601.05242",
     function=gdpo_advantages,
-    inside_groups=always,
+    stackable=True,
 )

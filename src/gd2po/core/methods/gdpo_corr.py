@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from torch import Tensor
@@ -72,15 +73,19 @@ def gdpo_corr_advantages(
     # z has mean 0 in every group, and so in the batch. A weight cancels up to its sign.
     squares = batch.over_batch(reward_advantages.square())
     directions = reward_advantages * batch.sign(inverse_root(squares))
-    is_alive = batch.where_weighted(squares).amax() > 0
-    factor = correlation_factor(directions.sum(REWARD_DIM).square_().sum(), is_alive, min_correlation_sum)
+    correlation_sum = batch.over_batch(directions.sum(REWARD_DIM, keepdim=True).square_())
+    is_alive = batch.where_weighted(squares).amax(REWARD_DIM, keepdim=True) > 0
+    factor = correlation_factor(correlation_sum, is_alive, min_correlation_sum).squeeze(REWARD_DIM)
     combined = components.sum(REWARD_DIM)
-    advantages = combined if whitening == "none" else factor * centre(combined, batch.present, batch.token_counts)
+    advantages = combined
+    if whitening != "none":
+        centred = partial(centre, token_counts=batch.token_counts)
+        advantages = factor * batch.of_each_batch(centred, combined, batch.present, out=-2)
     return batch.result(
         combined,
         reward_advantages=reward_advantages,
         components=components,
-        multipliers=factor,
+        multipliers=factor.squeeze(-1),
         advantages=advantages,
     )
 
@@ -90,4 +95,5 @@ GDPO_CORR = Method(
     title="gdpo, divided at the end by the root of the sum of the rewards' correlations",
     source="GDPO+Corr (CorrGRPO), arXiv:2609.36820",
     function=gdpo_corr_advantages,
+    stackable=True,
 )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.groups import REWARD_DIM, compute_dtype
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.methods.warnings import missing_counts_as_zero
 from gd2po.core.result import AdvantageResult
 from gd2po.core.tolerances import HEADROOM, STD_EPS
@@ -114,5 +114,5 @@ GRPO = Method(
     source="GRPO (DeepSeekMath), arXiv:2402.03300",
     function=grpo_advantages,
     warn=missing_counts_as_zero,
-    inside_groups=always,
+    stackable=True,
 )

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.groups import REWARD_DIM
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.result import AdvantageResult
 
 
@@ -70,5 +70,5 @@ MO_GRPO = Method(
     title="each reward standardised inside its group, then summed",
     source="MO-GRPO, arXiv:2509.22047",
     function=mo_grpo_advantages,
-    inside_groups=always,
+    stackable=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.methods.warnings import missing_counts_as_zero
 from gd2po.core.result import AdvantageResult
 
@@ -64,5 +64,5 @@ REINFORCE_PLUS_PLUS_BASELINE = Method(
     source="REINFORCE++, arXiv:2501.03262",
     function=reinforce_plus_plus_baseline_advantages,
     warn=missing_counts_as_zero,
-    inside_groups=always,
+    stackable=True,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gd2po.core.batch import RewardBatch, Weights, Whitening
-from gd2po.core.methods.base import Method, always, check_options
+from gd2po.core.methods.base import Method, check_options
 from gd2po.core.methods.warnings import missing_counts_as_zero
 from gd2po.core.result import AdvantageResult
 
@@ -69,5 +69,5 @@ RLOO = Method(
     source="RLOO, arXiv:2402.14740",
     function=rloo_advantages,
     warn=missing_counts_as_zero,
-    inside_groups=always,
+    stackable=True,
 )

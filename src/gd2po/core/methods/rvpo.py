@@ -10,7 +10,7 @@ from torch import Tensor
 from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.correlations import correlation
 from gd2po.core.groups import REWARD_DIM
-from gd2po.core.methods.base import Method, Range, always, check_options
+from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.methods.warnings import rewards_where
 from gd2po.core.result import AdvantageResult
 from gd2po.core.soft_minimum import prior_shares, soft_minimum
@@ -105,5 +105,5 @@ RVPO = Method(
     source="RVPO, arXiv:2605.05750",
     function=rvpo_advantages,
     warn=_warnings,
-    inside_groups=always,
+    stackable=True,
 )

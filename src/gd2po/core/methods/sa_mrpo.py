@@ -13,7 +13,6 @@ from gd2po.core.batch import RewardBatch, Weights, Whitening
 from gd2po.core.groups import REWARD_DIM
 from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.result import AdvantageResult
-from gd2po.core.whitening import whiten
 from gd2po.errors import InvalidInputError
 
 
@@ -82,7 +81,7 @@ def sa_mrpo_advantages(
     combined = components.sum(REWARD_DIM)
     advantages = None
     if whitening != "none":
-        advantages = whiten(combined, batch.present, batch.token_counts, population=True)
+        advantages = batch.whitened(combined, batch.present, population=True)
     return batch.result(
         combined,
         reward_advantages=deviations.standardised(in_place=True),
@@ -135,5 +134,6 @@ SA_MRPO = Method(
     title="each reward standardised inside its group and weighed by the share of its range that is left to gain",
     source="SA-MRPO, arXiv:2608.16072",
     function=sa_mrpo_advantages,
+    stackable=True,
     warn=_warnings,
 )

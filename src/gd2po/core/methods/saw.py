@@ -115,17 +115,17 @@ def _checked_minima(batch: RewardBatch, reward_minima: Tensor | Sequence[float])
 
 
 def _variation_weights(batch: RewardBatch, minima: Tensor) -> Tensor:
-    """(K, 1): omega; 0 for a reward of weight 0."""
+    """(K, 1), of a stack (S, K, 1): omega; 0 for a reward of weight 0."""
     scores = torch.maximum(batch.lanes.to(batch.dtype), minima)
     excess = scores - minima
     if batch.applies is not None:
         scores, excess = scores * batch.applies, excess * batch.applies
     mean_excess = batch.over_batch(excess) / batch.count.clamp_min(1)
     deviations = batch.deviations_over_batch(scores)
-    std = (deviations.std() * deviations.largest).view(-1, 1)
+    std = (deviations.std() * deviations.largest).squeeze(0)
     variation = batch.where_weighted(std / (mean_excess + VARIATION_EPS))
-    total = variation.sum()
-    num_rewards = len(variation) if batch.weights is None else (batch.weights != 0).sum()
+    total = variation.sum(REWARD_DIM, keepdim=True)
+    num_rewards = batch.num_rewards if batch.weights is None else (batch.weights != 0).sum()
     omega = torch.where(total > 0, num_rewards * variation / (total + VARIATION_EPS), 1.0)
     return batch.where_weighted(omega)
 
@@ -145,6 +145,7 @@ SAW = Method(
     title="gdpo or grpo, the rewards weighed by their coefficient of variation over the batch",
     source="SAW, arXiv:2606.07705",
     function=saw_advantages,
+    stackable=True,
     variants={"grpo": {"mode": "grpo"}},
     warn=_warnings,
 )
