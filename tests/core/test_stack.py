@@ -24,7 +24,7 @@ FIELDS = (
 def rewards() -> Tensor:
     numbers = torch.Generator().manual_seed(0)
     drawn = torch.randn(5, len(UNEQUAL), 3, generator=numbers, dtype=torch.float64)
-    drawn[1] *= 100
+    drawn[1] *= 10
     drawn[2, :4] = 1.0
     return drawn.masked_fill(torch.rand(drawn.shape, generator=numbers) < 0.2, torch.nan)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from gd2po.core.batch import RewardBatch
 from gd2po.core.conflicts import agreement_snr, conflict_mask
 from gd2po.core.correlations import correlation
-from gd2po.core.groups import REWARD_DIM, lanes_of
+from gd2po.core.groups import REWARD_DIM, lanes_of, put_lanes
 from gd2po.core.soft_minimum import prior_shares, soft_minimum
 from gd2po.core.tolerances import CORRELATION_TOLERANCE
 from gd2po.errors import ConfigError, did_you_mean
@@ -193,7 +193,7 @@ def partly_ranked(
     if len(rewards) == batch.num_rewards:
         return ranks
     mixed = zscores.clone()
-    mixed[..., rewards, :] = ranks
+    put_lanes(mixed, rewards, ranks)
     return mixed
 
 

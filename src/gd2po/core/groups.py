@@ -30,6 +30,22 @@ def lanes_of(lanes: Tensor, rewards: Sequence[int]) -> Tensor:
     return lanes[..., rewards, :]
 
 
+def put_lanes(lanes: Tensor, rewards: Sequence[int], values: Tensor) -> None:
+    """Write values over the lanes of some rewards, in ascending order: at once where they lie side by side.
+
+    Example:
+        >>> lanes = torch.zeros(3, 2)
+        >>> put_lanes(lanes, [0, 2], torch.tensor([1.0, 2.0]))
+        >>> lanes.tolist()
+        [[1.0, 2.0], [0.0, 0.0], [1.0, 2.0]]
+    """
+    first, last = rewards[0], rewards[-1]
+    if last - first + 1 == len(rewards):
+        lanes[..., first : last + 1, :] = values
+    else:
+        lanes[..., rewards, :] = values
+
+
 def compute_dtype(device: torch.device) -> torch.dtype:
     """Float type used inside: float64, or float32 on devices that have no float64 (Apple's MPS)."""
     return torch.float32 if device.type == "mps" else torch.float64

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -62,13 +64,17 @@ def _middle_of_rows(parted: Tensor, dtype: torch.dtype) -> Tensor:
         parted: (G - 1, K, Q) bool: a place does not belong to the run of the next one.
         dtype: of the result.
     """
-    first = torch.zeros(len(parted) + 1, *parted.shape[1:], dtype=dtype)
-    last = torch.full_like(first, len(parted))
-    places = torch.arange(len(first), dtype=dtype)
-    for place in range(len(parted)):
-        torch.where(parted[place], places[place + 1], first[place], out=first[place + 1])
-    for place in reversed(range(len(parted))):
-        torch.where(parted[place], places[place], last[place + 1], out=last[place])
+    size = len(parted) + 1
+    first = torch.zeros(size, *parted.shape[1:], dtype=dtype)
+    last = torch.full_like(first, size - 1)
+    places = torch.arange(size, dtype=dtype).view(-1, *[1] * (parted.ndim - 1))
+    # The first place of a run is the largest behind a parting so far, the last one the least before a parting to come.
+    torch.mul(parted, places[1:], out=first[1:])
+    last[:-1] -= parted * (size - 1 - places[:-1])
+    for before, here in pairwise(first.unbind()):
+        torch.maximum(before, here, out=here)
+    for after, here in pairwise(reversed(last.unbind())):
+        torch.minimum(after, here, out=here)
     return first.add_(last).div_(2)
 
 

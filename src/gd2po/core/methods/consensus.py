@@ -21,7 +21,7 @@ from gd2po.core.families import (
     joined_families,
     partly_ranked,
 )
-from gd2po.core.groups import REWARD_DIM, lanes_of
+from gd2po.core.groups import REWARD_DIM, lanes_of, put_lanes
 from gd2po.core.methods.base import Method, Range, check_options
 from gd2po.core.methods.warnings import ranks_of_two
 from gd2po.core.result import AdvantageResult
@@ -172,7 +172,7 @@ def _components(
             speaks = (own.sum(REWARD_DIM, keepdim=True) > 0).to(voice.dtype).expand_as(voice)
             count = batch.groups.total(speaks.contiguous()).clamp_min(1)
             voice = (voice - batch.groups.spread(batch.groups.total(voice) / count)) * speaks
-            components[..., members, :] = own * voice
+            put_lanes(components, members, own * voice)
     return components
 
 
