@@ -81,7 +81,7 @@ def main() -> None:
             train_dataset=load_train_prompts(parsed.run),
             callbacks=[steps],
         )
-        trainer.args.advantages = timed(trainer.args.advantages, advantages)
+        trainer._session.advantages = timed(trainer._session.advantages, advantages)
         trainer._record = timed(trainer._record, records)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
