@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from hypothesis import strategies as st
 from strategies import Batch, batches, options
 
 from gd2po import Setting, advantages, consensus_advantages, gd2po_advantages, gdpo_advantages
-from gd2po.core.families import combined, joined_families
-from gd2po.errors import InvalidInputError, InvalidTypeError
+from gd2po.core.families import combined, families_of_json, family_labels, joined_families
+from gd2po.errors import ConfigError, InvalidInputError, InvalidTypeError
 
 REWARDS = torch.randn(24, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 GROUP_IDS = torch.arange(4).repeat_interleave(6)
@@ -192,3 +193,31 @@ def test_a_partner_of_weight_0_is_no_partner() -> None:
     plain = gdpo_advantages(REWARDS, GROUP_IDS, reward_weights=[1.0, 0.0, 1.0], whitening="none")
     torch.testing.assert_close(found.advantages, plain.advantages)
     assert math.isclose(float(found.keep_mask.double().mean()), 1)
+
+
+@pytest.mark.parametrize(
+    ("families", "message"),
+    [
+        (["x", "x"], "must be a mapping from rewards to families"),
+        ({"bref": "x"}, "names a reward 'bref' that does not exist. Did you mean 'brief'?"),
+        ({"brief": ["x"]}, "must name one family for each reward"),
+        ({"judge": "brief"}, "has a family 'brief', and a reward of that name that is not in it"),
+    ],
+)
+def test_a_mapping_that_makes_no_sense_is_refused(families: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        family_labels(families, ["judge", "brief"], "reward_families")
+    assert family_labels(None, ["judge", "brief"], "reward_families") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "must be a JSON object from rewards to families: got '{'"),
+        ("[1]", "must be a JSON object from rewards to families: got '[1]'"),
+        ('{"judge": "x", "judge": "y"}', "has 'judge' twice"),
+    ],
+)
+def test_families_in_json_are_an_object_that_names_a_reward_once(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        families_of_json(text, "reward_families")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Batch, batches
 
-from gd2po import consensus_advantages, gd2po_advantages, gdpo_advantages
+from gd2po import Setting, consensus_advantages, gd2po_advantages, gdpo_advantages
+from gd2po.errors import InvalidInputError
 
 GROUP_IDS = torch.arange(4).repeat_interleave(6)
 REWARDS = torch.randn(24, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -62,6 +64,17 @@ def test_correlated_rewards_are_a_family_if_wanted() -> None:
     )
     nobody = consensus_advantages(rewards, GROUP_IDS, partners="correlated", min_correlation=1.0).advantages
     assert torch.equal(nobody, gdpo_advantages(rewards, GROUP_IDS).advantages)
+
+
+def test_families_that_would_not_be_used_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="`reward_families` has no effect with partners='correlated'"):
+        consensus_advantages(REWARDS, GROUP_IDS, partners="correlated", reward_families=[0, 0, 1])
+
+
+@given(batch=batches())
+def test_one_reward_is_not_told_that_it_has_no_partner(batch: Batch) -> None:
+    setting = Setting.named("consensus", "here")
+    assert not any("family of its own" in said for said in setting.warnings(batch.rewards[:, :1], batch.group_ids))
 
 
 def test_a_fooled_judge_wins_nothing_alone() -> None:

@@ -169,10 +169,12 @@ def _components(
         if len(members) > 1:
             own = lanes_of(sizes, members)
             voice = combined(lanes_of(values, members), own, combination, kappa).unsqueeze(REWARD_DIM)
-            speaks = (own.sum(REWARD_DIM, keepdim=True) > 0).to(voice.dtype).expand_as(voice)
-            count = batch.groups.total(speaks.contiguous()).clamp_min(1)
-            voice = (voice - batch.groups.spread(batch.groups.total(voice) / count)) * speaks
-            put_lanes(components, members, own * voice)
+            speaks = (own.sum(REWARD_DIM, keepdim=True) > 0).to(voice.dtype)
+            count = batch.group_size.unsqueeze(REWARD_DIM)
+            if batch.applies is not None:  # the family may have nothing to say of a rollout
+                count = batch.groups.total(speaks.expand_as(voice).contiguous())
+            voice = voice - batch.groups.spread(batch.groups.total(voice) / count.clamp_min(1))
+            put_lanes(components, members, own * speaks * voice)
     return components
 
 
