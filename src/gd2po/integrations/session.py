@@ -25,6 +25,39 @@ from gd2po.runs.reward_weights import RewardWeights
 from gd2po.runs.settings import describe_run
 
 
+class RewardTally:
+    """How often each reward applied, and told rollouts of a group apart, over the batches of a run.
+
+    Args:
+        num_rewards: K.
+
+    Example:
+        >>> tally = RewardTally(3)
+        >>> tally.count(torch.tensor([[1.0, torch.nan, 1.0], [0.0, torch.nan, 1.0]]), torch.tensor([0, 0]))
+        >>> tally.idle(["a", "b", "c"])
+        {'b': 'never applied', 'c': 'never told rollouts apart'}
+    """
+
+    def __init__(self, num_rewards: int) -> None:
+        self._applied = torch.zeros(num_rewards, dtype=torch.bool)
+        self._varied = torch.zeros(num_rewards, dtype=torch.bool)
+
+    def count(self, rewards: Tensor, group_ids: Tensor) -> None:
+        """Take a batch in: (N, K) rewards as the functions gave them, (N,) groups."""
+        if bool(self._varied.all()):
+            return
+        self._applied |= (~rewards.isnan()).any(0).cpu()
+        self._varied |= reward_varies_mask(rewards, group_ids).any(0).cpu()
+
+    def idle(self, reward_names: Sequence[str]) -> dict[str, str]:
+        """The rewards that taught nothing, and why."""
+        found = {}
+        for name, applied, varied in zip(reward_names, self._applied.tolist(), self._varied.tolist(), strict=True):
+            if not varied:
+                found[name] = "never told rollouts apart" if applied else "never applied"
+        return found
+
+
 @dataclass(eq=False)
 class Session:
     """One run of a host.
@@ -52,6 +85,8 @@ class Session:
     """(K,) the weights of the current step."""
     agreement: Agreement | None = field(init=False, default=None)
     """Of the rewards over the batches so far, where the setting finds families by it: the state to save and resume."""
+    tally: RewardTally = field(init=False, repr=False)
+    """What each reward has done in the batches for updates."""
     _advisor: Advisor = field(init=False, repr=False)
     _log: RolloutLog | None = field(init=False, repr=False, default=None)
     _batches: int = field(init=False, repr=False, default=0)
@@ -62,6 +97,7 @@ class Session:
             problem = name_problem(name)
             if problem is not None:
                 raise ConfigError(f"The name of the reward {name!r} {problem}: logs and reports could not hold it.")
+        self.tally = RewardTally(len(self.reward_names))
         options = self.setting.resolved
         filtering = options.get("filtering", "none")
         self._advisor = Advisor(
@@ -120,6 +156,8 @@ class Session:
             token_counts: (N,) completion tokens.
             training: the batch is for an update, so that families found by correlation are found by it too.
         """
+        if training:
+            self.tally.count(rewards, group_ids)
         rewards = self.conditioned(rewards)
         if training and self.setting.finds_families(self.reward_families):
             now = Agreement.of(rewards, group_ids, reward_weights=self._weights)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from gd2po.errors import GD2POError, RewardFunctionError
+from gd2po.rewards.failures import describe, target
 from gd2po.rewards.registry import callable_name
 from gd2po.rewards.scores import validate_scores
 
@@ -43,34 +43,34 @@ def guarded(reward_func: Any, timeout: float | None = None) -> Any:
         gd2po.errors.RewardFunctionError: Reward function `one` must return one score per completion: expected 2, ...
     """
     name = callable_name(reward_func)
-    if inspect.iscoroutinefunction(inspect.unwrap(_target(reward_func))):
+    if inspect.iscoroutinefunction(target(reward_func)):
 
         async def call_async(*, completions: list[Any], **kwargs: Any) -> list[float | None]:
-            with _named(name), _named_while_it_runs(name, timeout):
-                scores = await reward_func(**_own_lists({"completions": completions, **kwargs}))
+            keywords = {"completions": completions, **kwargs}
+            with _named(name, reward_func, keywords, None), _named_while_it_runs(name, timeout):
+                scores = await reward_func(**_own_lists(keywords))
                 return validate_scores(name, scores, len(completions))
 
         call_async.__name__ = name
         return call_async
 
+    def scored(keywords: dict[str, Any]) -> list[float | None]:
+        scores = reward_func(**_own_lists(keywords))
+        return validate_scores(name, scores, len(keywords["completions"]))  # a generator runs only here
+
     def call(*, completions: list[Any], **kwargs: Any) -> list[float | None]:
-        with _named(name), _named_while_it_runs(name, timeout):  # a generator runs while its scores are checked
-            scores = reward_func(**_own_lists({"completions": completions, **kwargs}))
-            return validate_scores(name, scores, len(completions))
+        keywords = {"completions": completions, **kwargs}
+        with _named(name, reward_func, keywords, scored), _named_while_it_runs(name, timeout):
+            return scored(keywords)
 
     call.__name__ = name
     return call
 
 
-def _target(reward_func: Any) -> Any:
-    """What decides whether the function is async: under partials, or the `__call__` of an object."""
-    while isinstance(reward_func, functools.partial):
-        reward_func = reward_func.func
-    return reward_func if inspect.isroutine(reward_func) else type(reward_func).__call__
-
-
 @contextmanager
-def _named(name: str) -> Iterator[None]:
+def _named(
+    name: str, reward_func: Any, keywords: dict[str, Any], scored: Callable[[dict[str, Any]], Any] | None
+) -> Iterator[None]:
     """Give exceptions the function's name. SystemExit too, which would end the run as if all were well."""
     try:
         yield
@@ -78,8 +78,8 @@ def _named(name: str) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:
         raise RewardFunctionError(
-            f"Reward function `{name}` raised {type(error).__name__}: {error}. Completions are a model's output and "
-            "may hold anything: return None, or the lowest score, for what cannot be scored."
+            f"Reward function `{name}` raised {describe(reward_func, error, keywords, scored)}. Completions are a "
+            "model's output and may hold anything: return None, or the lowest score, for what cannot be scored."
         ) from error
 
 

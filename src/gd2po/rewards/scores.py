@@ -104,3 +104,19 @@ def _wrong_type(name: str, value: Any, row: int) -> RewardFunctionError:
         f"Reward function `{name}` must return numbers or None, got {described} for completion {row}. "
         "Convert each score with float()."
     )
+
+
+def num_nan(scores: Any) -> int:
+    """How many of the values that a reward function returned are NaN; 0 where they are not to be counted."""
+    if isinstance(scores, (str, bytes, Mapping)) or not isinstance(scores, Iterable):
+        return 0
+    if getattr(scores, "shape", None) == ():
+        return 0
+    return sum(_is_nan(value) for value in scores)
+
+
+def _is_nan(value: Any) -> bool:
+    try:
+        return math.isnan(value)
+    except (TypeError, ValueError):  # None, text, an array of several values
+        return False

@@ -79,6 +79,13 @@ class RunArguments:
     eval_dataset_name: str | None = field(
         default=None, metadata={"help": "Where the held-out prompts come from, if not from a split of dataset_name."}
     )
+    check_rewards: bool = field(
+        default=True,
+        metadata={
+            "help": "Try the reward functions on eight rollouts of the start policy before the first step, and refuse "
+            "what can never teach."
+        },
+    )
     html_report: bool = field(
         default=True, metadata={"help": "Write report.html, the diagnosis of the rollouts, at the end."}
     )
@@ -203,7 +210,7 @@ def _parse(
     unused: Sequence[str] = (),
 ) -> tuple[list[Any], dict[str, Any]]:
     """The dataclasses of a command, filled in, and all their values by name; `unused` keys of a recipe do not count."""
-    values = _read_yaml(config, command) if config else {}
+    values = read_config(config, command) if config else {}
     values = {key: value for key, value in values.items() if key not in unused}
     stem = recipe_path(config).stem if config else "run"
     values.setdefault("output_dir", output_dir.format(recipe=stem))
@@ -281,8 +288,12 @@ def _last_value(argv: list[str], name: str) -> str | None:
     return value
 
 
-def _read_yaml(config: str, command: str) -> dict[str, Any]:
-    """The values of a recipe or file."""
+def read_config(config: str, command: str) -> dict[str, Any]:
+    """The values of a recipe or file.
+
+    Raises:
+        ConfigError: there is none, it is of another command, or it is no YAML with keys.
+    """
     path = recipe_path(config)
     if config in recipe_names() and recipe_command(config) != command:
         raise ConfigError(f"The recipe {config!r} is run by `gd2po {recipe_command(config)} --config {config}`.")

@@ -7,9 +7,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from gd2po.core.metrics import PREFIX
 from gd2po.runs.checkpoints import Resume
+
+_IDLE = {
+    "never applied": " (it gave no rollout a score)",
+    "never told rollouts apart": " (it gave all rollouts of a prompt the same score, for every prompt)",
+}
 
 
 def print_resume(resume: Resume | None, console: Console) -> None:
@@ -47,6 +53,9 @@ def print_summary(folder: Path, summary: dict[str, Any], console: Console) -> No
     if kept:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in kept.items())
         console.print(f"signal retained per reward: {shares}", highlight=False)
+    for name, what in summary["idle_rewards"].items():
+        text = f"{name} {what}{_IDLE[what]}: it taught nothing."
+        console.print(Text.assemble(("Dead reward: ", "bold red"), text), soft_wrap=True)
     console.print(f"\nRun folder: {folder}", highlight=False, soft_wrap=True)
     _print_next_commands(folder, summary, console)
 

@@ -20,6 +20,7 @@ from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.trainer import GD2POTrainer
+from gd2po.rewards.check.rollouts import check_columns
 from gd2po.runs.checkpoints import STATE
 from gd2po.runs.folder import RunFolder, lacks_only_its_end, open_run_folder, write_config, write_summary
 from gd2po.training import INTERRUPTED, setup
@@ -27,6 +28,7 @@ from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.callbacks import RewardProgress, RewriteCheckpoints, StopOnInterrupt, Stopwatch
 from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
 from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
+from gd2po.training.preflight import check_rewards_of
 from gd2po.training.refusals import in_one_line
 from gd2po.training.summary import print_resume, print_summary
 
@@ -43,11 +45,15 @@ def train_command(argv: Sequence[str]) -> int:
     held_out = setup.load_held_out_prompts(run)
     eval_funcs = setup.load_eval_funcs(run, reward_funcs)
     setup.require_readable(eval_funcs, held_out)
+    for func in reward_funcs:
+        check_columns(func, train_dataset[0])
     with open_run_folder(training.output_dir, training.resume_from_checkpoint) as folder:
         training.resume_from_checkpoint = folder.checkpoint
         only_the_end = lacks_only_its_end(folder, training.max_steps)
         trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
         console = Console(quiet=not trainer.accelerator.is_main_process)
+        if run.check_rewards and folder.resume is None:
+            check_rewards_of(trainer, reward_funcs, train_dataset, console)
         evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder.path, console)
         with naming_what_is_needed(folder.path, trainer):
             return _train(parsed, folder, trainer, evaluation, console, only_the_end=only_the_end)
@@ -158,6 +164,7 @@ def _summary(
         "train_seconds": round(seconds, 1),
         "held_out": {"before": _scores(before), "after": _scores(after)},
         "training_means": means,
+        "idle_rewards": trainer.idle_rewards(),
     }
 
 

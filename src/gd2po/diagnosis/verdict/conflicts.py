@@ -114,14 +114,19 @@ def _no_signal(evidence: Evidence) -> tuple[VerdictKind, str, list[Finding]]:
 
 def _one_reward(evidence: Evidence) -> tuple[VerdictKind, str, list[Finding]]:
     reward = evidence.rewards[evidence.active[0]]
+    silent = [other.name for other in evidence.rewards if other.counts and other.applies == 0]
+    only = "the only reward that applied" if silent else "the only reward"
     text = (
-        f"{reward.name} is the only reward, so nothing can conflict and no filter drops anything: GDPO and GD²PO are "
+        f"{reward.name} is {only}, so nothing can conflict and no filter drops anything: GDPO and GD²PO are "
         f"GRPO up to the whitening of the batch. It is constant in {with_interval(reward.constant_groups)} of the "
         "groups, which give no gradient."
     )
     advice = "If it is a sum, log its parts as columns of their own to see whether they disagree."
     numbers: Numbers = {"constant_groups": reward.constant_groups.value}
     finding = Finding("one_reward", "note", "One reward", text, advice, None, numbers)
+    if silent:
+        headline = f"{join(silent)} never applied: {reward.name} is the only reward that did."
+        return "one_reward", headline, [finding]
     return "one_reward", "One reward: no conflicts are possible.", [finding]
 
 

@@ -26,7 +26,7 @@ from gd2po.report.wording import join, number, percent, signed, with_interval
 
 def side_findings(evidence: Evidence, kind: VerdictKind) -> list[Finding]:
     """What there is to say beside the conflicts themselves."""
-    findings = [*_dead(evidence), *_saturated(evidence), *_few_groups(evidence)]
+    findings = [*_never_applied(evidence), *_dead(evidence), *_saturated(evidence), *_few_groups(evidence)]
     if len(evidence.active) > 1:
         findings += [*_dominating(evidence), *_wrongly_dropped(evidence), *_same_information(evidence)]
         if kind not in ("no_signal", "no_conflict"):
@@ -102,6 +102,18 @@ def _starving(
 
 def _nan_if_none(value: float | None) -> float:
     return np.nan if value is None else value
+
+
+def _never_applied(evidence: Evidence) -> Iterator[Finding]:
+    """Rewards that gave no rollout a score."""
+    for reward in evidence.rewards:
+        if reward.counts and reward.applies == 0:
+            text = (
+                f"{reward.name} gave none of the {evidence.source.rollouts:,} rollouts a score (None or NaN for all)."
+            )
+            advice = "Check that it can read the references of the data set: gd2po check-rewards tries it on them."
+            title = f"{reward.name} never applied"
+            yield Finding("never_applied", "act", title, text, advice, None, {"applies": 0.0})
 
 
 def _dead(evidence: Evidence) -> Iterator[Finding]:

@@ -126,6 +126,10 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         self._forward: list[Any] | None = None
         """The forward pass that the losses of several rewards share; None where each loss has its own."""
 
+    def idle_rewards(self) -> dict[str, str]:
+        """The rewards that have taught nothing so far, and why: "never applied", or "never told rollouts apart"."""
+        return self._session.tally.idle(self.reward_func_names)
+
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         rewards: Tensor = super()._calculate_rewards(*args, **kwargs)
         self._gathered_rewards = rewards

@@ -10,6 +10,7 @@ from typing import Any
 
 from gd2po.errors import RewardFunctionError
 from gd2po.rewards.check.samples import SampleBatch
+from gd2po.rewards.failures import describe
 from gd2po.rewards.registry import callable_name
 from gd2po.rewards.scores import validate_scores
 
@@ -22,7 +23,8 @@ class RewardCaller:
     runs, as in a notebook.
     """
 
-    def __init__(self, reward_func: Callable[..., Any]) -> None:
+    def __init__(self, reward_func: Callable[..., Any], *, allow_nan: bool = False) -> None:
+        self._allow_nan = allow_nan
         self.name = callable_name(reward_func)
         self._reward_func = reward_func
         self._is_coroutine_function = _is_coroutine_function(reward_func)
@@ -45,22 +47,19 @@ class RewardCaller:
         return self.checked(self.returned(batch.keywords(), batch.form), len(batch))
 
     def checked(self, returned: Any, expected: int) -> list[float | None]:
-        """What the function returned, as scores; NaN is an error."""
-        return validate_scores(self.name, returned, expected, allow_nan=False)
+        """What the function returned, as scores; NaN is an error, or None where it is allowed."""
+        return validate_scores(self.name, returned, expected, allow_nan=self._allow_nan)
 
     def returned(self, keywords: dict[str, Any], form: str) -> Any:
         """What the function returns; an exception of its own comes with its name."""
         try:
-            result = self._reward_func(**keywords)
-            if self._is_coroutine_function:
-                result = self._executor.submit(self._loop.run_until_complete, result).result()
-            elif isinstance(result, Iterator):
-                result = list(result)
+            result = self._called(keywords)
         except (Exception, SystemExit) as error:
+            raised = describe(self._reward_func, error, keywords, self._called)
             raise RewardFunctionError(
-                f"Reward function `{self.name}` raised {type(error).__name__}: {error} "
-                f"(on {len(keywords['completions'])} sample completions, {form}). A completion can be any "
-                "text, the empty one included; return None where the reward does not apply."
+                f"Reward function `{self.name}` raised {raised} (on {len(keywords['completions'])} sample "
+                f"completions, {form}). A completion can be any text, the empty one included; return None where the "
+                "reward does not apply."
             ) from error
         if not inspect.isawaitable(result):
             return result
@@ -70,6 +69,13 @@ class RewardCaller:
             f"Reward function `{self.name}` returned an awaitable and is not declared `async def`, so TRL "
             "does not await it. Declare it, or its `__call__`, with `async def`."
         )
+
+    def _called(self, keywords: dict[str, Any]) -> Any:
+        """The function's result, awaited or run to its end."""
+        result = self._reward_func(**keywords)
+        if self._is_coroutine_function:
+            return self._executor.submit(self._loop.run_until_complete, result).result()
+        return list(result) if isinstance(result, Iterator) else result
 
 
 def _is_coroutine_function(reward_func: Any) -> bool:

@@ -80,15 +80,23 @@ def check_reward_func(
     _require_function(reward_func)
     batches = _sample_batches(completions, answer, columns)
     with RewardCaller(reward_func) as caller:
-        _require_signature(reward_func, caller.name, batches[0])
-        scored, findings = _score_forms(caller, batches)
-        findings += _unstable(caller, scored)
-    scores = scored[0][1]
+        require_signature(reward_func, caller.name, batches[0])
+        scores, findings = examine(caller, batches)
     findings += _uninformative(scores)
     messages = tuple(f"Reward function `{caller.name}` {finding}" for finding in findings)
     for message in messages:
         warnings.warn(message, RewardFunctionWarning, stacklevel=2)
     return RewardFunctionReport(name=caller.name, scores=tuple(scores), warnings=messages)
+
+
+def examine(caller: RewardCaller, batches: list[SampleBatch]) -> tuple[Scores, list[str]]:
+    """The scores of the first batch that the function takes, and what it does on the batches that is seldom meant.
+
+    Raises:
+        RewardFunctionError: it takes none of them, or returns anything but a score per completion.
+    """
+    scored, findings = _score_forms(caller, batches)
+    return scored[0][1], findings + _unstable(caller, scored)
 
 
 def _require_function(reward_func: Any) -> None:
@@ -120,8 +128,20 @@ def _sample_batches(
     return builtin_batches()
 
 
-def _require_signature(reward_func: Callable[..., Any], name: str, batch: SampleBatch) -> None:
-    """Raise where TRL's keywords cannot be bound to the function's arguments."""
+def require_signature(
+    reward_func: Callable[..., Any], name: str, batch: SampleBatch, columns: Sequence[str] | None = None
+) -> None:
+    """Raise where TRL's keywords cannot be bound to the function's arguments.
+
+    Args:
+        reward_func: a reward function.
+        name: its name.
+        batch: what it would be called with.
+        columns: of the data set of a run; None for samples, of which the caller may give more.
+
+    Raises:
+        RewardFunctionError: they cannot.
+    """
     try:
         parameters = inspect.signature(reward_func).parameters
     except (TypeError, ValueError):  # some callables written in C have none; the call itself will show
@@ -137,6 +157,12 @@ def _require_signature(reward_func: Callable[..., Any], name: str, batch: Sample
         )
     by_keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     missing = [key for key in required if kinds[key] in by_keyword and key not in passed]
+    if missing and columns is not None:
+        raise RewardFunctionError(
+            f"Reward function `{name}` needs {_listed(missing)}, and the data set has the columns {_listed(columns)}. "
+            "Add or rename the column; where it is an option, put it behind a `*` in the signature and set it in "
+            "`reward_kwargs`, or give it a default."
+        )
     if missing:
         raise RewardFunctionError(
             f"Reward function `{name}` needs {_listed(missing)}, and neither TRL nor the samples have it. "
@@ -247,6 +273,6 @@ def _same(first: Scores, second: Scores) -> bool:
     )
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     """Names in backquotes, separated by commas."""
     return ", ".join(f"`{name}`" for name in names)

@@ -140,3 +140,23 @@ def _log_extra(column: str, values: list[Any]) -> None:
 
 def _log_metric(name: str, value: float) -> None:
     """Take a metric and drop it."""
+
+
+def reference_completions(rows: Sequence[Mapping[str, Any]]) -> list[Completion]:
+    """Completions made of the column `answer`: right, another row's, cut off, empty, in turn.
+
+    Where a row has no answer in text, the built-in samples stand in.
+
+    Example:
+        >>> rows = [{"prompt": "1 + 1", "answer": "two"}, {"prompt": "1 + 2", "answer": "three"}]
+        >>> reference_completions(rows)
+        ['two', 'two']
+    """
+    made: list[Completion] = []
+    for place, row in enumerate(rows):
+        own, other = (one.get("answer") for one in (row, rows[place - 1]))
+        stand_in = _SAMPLES[place % len(_SAMPLES)][0]
+        own, other = (text if isinstance(text, str) else stand_in for text in (own, other))
+        text = (own, other, own[: len(own) // 2], "")[place % 4]
+        made.append(text if isinstance(row["prompt"], str) else [{"role": "assistant", "content": text}])
+    return made
