@@ -24,7 +24,7 @@ FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test
   src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
-.PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning clean
+.PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -35,6 +35,7 @@ help:
 	@echo "make docs       the documentation site, into site/; make docs-serve shows it while you write"
 	@echo "make bench      the speed benchmarks"
 	@echo "make bench-learning  do the methods learn, and do they differ? For a nightly run"
+	@echo "make mutants    do the tests notice when the code is wrong? A sample of small changes; takes hours on two cores"
 	@echo "make format     format the code"
 
 train: $(READY)
@@ -89,6 +90,19 @@ bench: $(READY_DEV)
 
 bench-learning: $(READY_DEV)
 	$(BIN)/python benchmarks/learning.py
+
+# MUTANTS of each target are tried; JOBS at a time. The code for verl needs verl's environment.
+MUTANTS ?= 100
+SEED ?= 0
+MUTATED ?= core,zero_advantage,trl,numbers,verdict
+
+mutants: $(READY_DEV)
+	$(PARALLEL) $(BIN)/python scripts/mutants.py --targets $(MUTATED) --sample $(MUTANTS) --seed $(SEED) --jobs $(JOBS) \
+	  --out mutants.json
+
+mutants-verl: $(READY_VERL)
+	$(PARALLEL) $(VENV_VERL)/bin/python scripts/mutants.py --targets verl_batches --sample $(MUTANTS) --seed $(SEED) \
+	  --jobs $(JOBS) --out mutants-verl.json
 
 clean:
 	rm -rf $(VENV) $(VENV_VERL)

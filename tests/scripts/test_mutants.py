@@ -1,0 +1,106 @@
+"""Mutants of a small repository, tried with real test runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+import mutants
+from mutants import TARGETS, Mutant, Target
+from mutations import mutations
+
+CODE = """
+def larger(a, b):
+    if a > b:
+        return a
+    return b
+
+
+def count(limit):
+    while limit > 0:
+        limit -= 1
+    return limit
+"""
+TESTS = """
+from gd2po.numbers import count, larger
+
+def test_the_larger_of_two_is_found():
+    assert larger(3, 1) == 3
+    assert larger(1, 4) == 4
+
+def test_counting_ends_at_zero():
+    assert count(3) == 0
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for folder in ("src/gd2po", "tests", "scripts"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "src/gd2po/__init__.py").touch()
+    (tmp_path / "src/gd2po/numbers.py").write_text(CODE)
+    (tmp_path / "tests/test_numbers.py").write_text(TESTS)
+    (tmp_path / "tests/conftest.py").write_text(
+        "from hypothesis import settings\nsettings.register_profile('fast', max_examples=1)\n"
+    )
+    monkeypatch.setitem(TARGETS, "numbers", Target(["src/gd2po/numbers.py"], ["tests"], 1.0))
+    monkeypatch.setattr(mutants, "SHORTEST_LIMIT", 2)
+    return tmp_path
+
+
+def test_what_the_tests_notice_is_killed_and_the_rest_survives(repository: Path, tmp_path: Path) -> None:
+    every = mutants.sampled(["numbers"], repository, None, seed=0)
+    chosen = ("if (a >= b):", "if (a <= b):", "limit += 1")
+    drawn = [mutant for mutant in every if mutant.change()["after"] in chosen]
+    mutants.run(drawn, repository, jobs=2, budget=600)
+    outcomes = {mutant.change()["after"]: (mutant.status, mutant.killed_by) for mutant in drawn}
+    # Equal numbers: either is the larger.
+    assert {after for after, (status, _) in outcomes.items() if status == "survived"} == {"if (a >= b):"}
+    assert outcomes["if (a <= b):"] == ("killed", "tests/test_numbers.py::test_the_larger_of_two_is_found")
+    assert outcomes["limit += 1"][0] == "too slow"
+    assert (repository / "src/gd2po/numbers.py").read_text() == CODE
+
+    scores, enough = mutants.verdict(["numbers"], drawn, [])
+    assert not enough
+    survivor = next(mutant for mutant in drawn if mutant.status == "survived")
+    scores, enough = mutants.verdict(["numbers"], drawn, [survivor.change() | {"why": "equal numbers"}])
+    assert enough
+    assert scores["numbers"]["equivalent"] == 1
+    assert scores["numbers"]["share"] == 1.0
+
+
+def test_tests_that_fail_without_a_mutant_are_an_error(repository: Path) -> None:
+    (repository / "tests/test_numbers.py").write_text("def test_it():\n    assert False\n")
+    drawn = mutants.sampled(["numbers"], repository, 1, seed=0)
+    with pytest.raises(SystemExit, match="without a mutant"):
+        mutants.run(drawn, repository, jobs=1, budget=600)
+
+
+def test_a_sample_is_the_same_for_the_same_seed_and_of_real_code() -> None:
+    root = Path(__file__).parents[2]
+    first, again, other = (mutants.sampled(["statistics"], root, 10, seed) for seed in (0, 0, 1))
+    assert [mutant.diff() for mutant in first] == [mutant.diff() for mutant in again]
+    assert [mutant.diff() for mutant in first] != [mutant.diff() for mutant in other]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target_names_code_and_tests_that_exist(name: str) -> None:
+    root = Path(__file__).parents[2]
+    for path in (*TARGETS[name].sources, *TARGETS[name].tests):
+        assert (root / path).exists()
+    ignored = [option.partition("=")[2] for option in TARGETS[name].options if option.startswith("--ignore=")]
+    assert all((root / path).exists() for path in ignored)
+
+
+def test_equivalent_mutants_are_judged_with_a_reason_and_still_exist() -> None:
+    root = Path(__file__).parents[2]
+    entries = json.loads((root / mutants.EQUIVALENT).read_text(encoding="utf-8"))
+    text = {path: (root / path).read_text(encoding="utf-8") for path in {entry["path"] for entry in entries}}
+    changes = [Mutant("", path, change, text[path]).change() for path in text for change in mutations(text[path])]
+    for entry in entries:
+        assert entry["why"]
+        assert {key: entry[key] for key in ("path", "before", "after")} in changes
