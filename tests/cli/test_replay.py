@@ -33,5 +33,5 @@ def test_diagnose_says_how_to_replay_the_log(tmp_path: Path) -> None:
     path = write(tmp_path / "my log.csv", fooled(10))
     page = tmp_path / "report.html"
     result = CliRunner().invoke(app, ["diagnose", str(path), "--html", str(page)])
-    assert f"gd2po replay '{path}' --gold COLUMN" in result.output.replace("\n", "")
+    assert f"replay '{path}' --gold COLUMN" in result.output.replace("\n", "")
     assert 'id="replay"' in page.read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shlex
 import shutil
 import signal
 import subprocess
@@ -21,8 +22,11 @@ from run_checkpoints import Attack, write_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gd2po.errors import ConfigError, RunFolderError
+from gd2po.training import INTERRUPTED
+from gd2po.training.arguments import parse_run
 from gd2po.training.callbacks import RewriteCheckpoints
-from gd2po.training.train import INTERRUPTED, train_command
+from gd2po.training.summary import next_commands
+from gd2po.training.train import train_command
 
 SMALL = [
     *("--max_steps", "2", "--per_device_train_batch_size", "4", "--num_generations", "4"),
@@ -63,6 +67,27 @@ def test_a_run_ends_with_its_report(run_folder: Path) -> None:
     assert report["source"]["rollouts"] == 32
     assert [reward["name"] for reward in report["rewards"]] == REWARDS
     assert "think_length" in (run_folder / "report.html").read_text()
+
+
+def test_the_next_commands_of_any_run_work_when_pasted(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = json.loads((run_folder / "summary.json").read_text())
+    commands = dict(next_commands(run_folder, summary))
+    assert list(commands) == [
+        "the same run with gdpo",
+        "the same run that drops every conflict",
+        "where its rewards conflict, and what each method would do",
+    ]
+    words = [shlex.split(command) for command in commands.values()]
+    for line in words[:2]:
+        parsed = parse_run(line[line.index("train") + 1 :], "unused")
+        assert (parsed.training.max_steps, parsed.run.dataset_size) == (2, 64)  # the overrides of the first run
+        assert not Path(parsed.training.output_dir).exists()
+    first = words[0][words[0].index("train") + 1 :]
+    assert train_command([*first, "--eval_prompts", "0", "--html_report", "false"]) == 0
+    shown = capsys.readouterr().out
+    pasted = [line.strip() for line in shown.partition("Next:")[2].splitlines() if line.strip()]
+    assert [line.startswith("#") for line in pasted] == [True, False] * (len(pasted) // 2)
+    assert next_commands(run_folder, summary)[0][1].endswith(f"{run_folder.name}-gdpo-2")
 
 
 def test_the_trained_policy_loads_and_generates(run_folder: Path) -> None:
@@ -223,6 +248,43 @@ def test_a_checkpoint_that_is_written_again_counts_only_once_it_is_complete(tmp_
         assert state.exists() is kept
 
 
+def test_a_run_may_be_started_anew_in_its_own_folder_only(run_folder: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(run_folder, again)
+    (again / "checkpoint-99").mkdir()
+    arguments = [*SMALL, "--max_steps", "1", "--eval_prompts", "0", "--html_report", "false", "--overwrite_output_dir"]
+    assert train_command([*arguments, "--output_dir", str(again)]) == 0
+    assert json.loads((again / "summary.json").read_text())["steps"] == 1
+    assert not (again / "checkpoint-99").exists()
+    assert not (again / "report.html").exists()
+    other = tmp_path / "letters"
+    other.mkdir()
+    (other / "letter.txt").write_text("mine")
+    with pytest.raises(RunFolderError, match="removes runs only"):
+        train_command([*arguments, "--output_dir", str(other)])
+    assert (other / "letter.txt").read_text() == "mine"
+
+
+def test_a_dry_run_prints_what_would_run_and_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    assert train_command([*SMALL, "--dry_run", "--output_dir", str(folder), "--reward_funcs", "tool_call_format"]) == 0
+    assert not folder.exists()
+    shown = capsys.readouterr().out
+    assert "# Note: reward_kwargs of think_length belong to the recipe's rewards and were left out." in shown
+    values = yaml.safe_load(shown)
+    assert values["max_steps"] == 2
+    assert values["reward_funcs"] == ["tool_call_format"]
+    assert values["learning_rate"] == 3e-4
+    assert "dry_run" not in values
+    config = tmp_path / "mine.yaml"
+    config.write_text(shown)
+    assert parse_run(["--config", str(config)], "x").resolved == {
+        **parse_run([*SMALL, "--output_dir", str(folder), "--reward_funcs", "tool_call_format"], "x").resolved,
+    }
+    with pytest.raises(ConfigError, match="think_lenght"):
+        train_command(["--dry_run", "--reward_funcs", "think_lenght"])
+
+
 def test_a_folder_with_another_run_is_left_alone(run_folder: Path) -> None:
     with pytest.raises(RunFolderError, match="is not empty, and may hold another run"):
         train_command([*SMALL, "--output_dir", str(run_folder)])
@@ -269,15 +331,17 @@ def test_a_wrong_value_is_a_config_error(tmp_path: Path) -> None:
         train_command(["--output_dir", str(tmp_path), "--max_steps", "many"])
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_and_says_how_to_resume(number: int, status: int, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     program = Path(sys.executable).with_name("gd2po")
     process = subprocess.Popen(
         [program, "train", *SMALL, "--max_steps", "500", "--eval_prompts", "0", "--output_dir", folder],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a shell starts a job in the background
     )
     try:
         deadline = time.monotonic() + 120
@@ -285,16 +349,23 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_resume(tmp_path: Path) -> No
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        process.send_signal(number)
+        output, log = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == INTERRUPTED
+    assert process.returncode == status
     (checkpoint,) = folder.glob("checkpoint-*")
     step = int(checkpoint.name.removeprefix("checkpoint-"))
     assert f"Stopped after step {step}" in output
-    command = output.split("To resume:")[1].split()
-    assert command[:2] == ["gd2po", "train"]
+    steps = [line for line in log.splitlines() if line.startswith("step ")]  # into a pipe: no bar, a line per step
+    assert [line.split(":")[0] for line in steps] == [f"step {one}/500" for one in range(1, step + 1)]
+    assert "tool_call_format 0." in steps[0]
+    assert "\x1b" not in output + log
+    assert "\r" not in output + log
+    if number == signal.SIGTERM:
+        return
+    command = shlex.split(output.split("To resume:")[1])
+    command = command[command.index("train") - 1 :]
 
     copy = tmp_path / "before"
     shutil.copytree(folder / "rollouts", copy)

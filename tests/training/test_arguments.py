@@ -161,9 +161,9 @@ def test_a_recipe_of_another_command_says_which() -> None:
 
 
 def test_a_wrong_field_of_a_warm_start_names_its_own_help() -> None:
-    with pytest.raises(ConfigError, match="unknown key `filtering`. `gd2po warm-start --help` lists every field"):
+    with pytest.raises(ConfigError, match="unknown key `filtering`. `gd2po warm-start --help-all` lists every field"):
         parse_warm_start(["--filtering", "hard", *CPU], OUTPUT_DIR)
-    with pytest.raises(ConfigError, match="invalid int value: 'many'. `gd2po warm-start --help`"):
+    with pytest.raises(ConfigError, match="invalid int value: 'many'. `gd2po warm-start --help-all`"):
         parse_warm_start(["--max_steps", "many", *CPU], OUTPUT_DIR)
 
 

@@ -13,7 +13,7 @@ def printed(before: dict[str, Any], after: dict[str, Any]) -> list[list[str]]:
     """The cells of the table of held-out scores, row by row."""
     summary = {
         "held_out": {"before": before, "after": after}, "training_means": {}, "advantage_estimator": "gdpo",
-        "steps": 3, "train_seconds": 1.0, "recipe": "quickstart",
+        "idle_rewards": {}, "steps": 3, "train_seconds": 1.0, "recipe": "quickstart",
     }  # fmt: skip
     console = Console(file=io.StringIO(), width=120)
     print_summary(Path("run"), summary, console)

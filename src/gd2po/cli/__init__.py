@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from gd2po.cli import check_rewards, compare, diagnose, doctor, evaluate, recipes, replay, train, warm_start
+from gd2po.cli import check_rewards, compare, diagnose, doctor, evaluate, init, recipes, replay, train, warm_start
 from gd2po.cli.options import ANY_FIELD, documented_name
 from gd2po.errors import GD2POError
 
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 app.command("train", context_settings=_FOR_TRL, options_metavar=_FIELDS)(train.train)
 app.command("warm-start", context_settings=_FOR_TRL, options_metavar=_FIELDS)(warm_start.warm_start)
+app.command("init")(init.init)
 app.command("check-rewards")(check_rewards.check_rewards)
 app.command("diagnose")(diagnose.diagnose)
 app.add_typer(evaluate.evaluate, name="evaluate")

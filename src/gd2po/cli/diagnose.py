@@ -44,7 +44,7 @@ def diagnose(
     """
     with needing("diagnose", "report"):
         from gd2po.diagnosis import ColumnChoices, RewardLog, print_diagnosis, report_log, to_json
-        from gd2po.report.commands import replay_command
+        from gd2po.report.commands import command, replay_command
 
     names = None if rewards is None else parse_names(rewards)
     weights = None if reward_weights is None else parse_weights(reward_weights)
@@ -71,5 +71,6 @@ def diagnose(
     for written in filter(None, (report.html, report.json)):
         console.print(f"Written: {written}", markup=False)
     if report.html is None:
-        console.print(f"To look at the conflicts: gd2po diagnose {path} --html report.html", markup=False)
+        looking = command("diagnose", path, "--html", "report.html")
+        console.print(f"To look at the conflicts: {looking}", markup=False)
     console.print(f"To see what each method would make of these rollouts: {replay_command(path)}", markup=False)

@@ -8,7 +8,7 @@ from gd2po.cli.options import needing
 
 
 def train(context: typer.Context) -> None:
-    """Train a policy. Without arguments: the recipe quickstart. `gd2po train --help` lists every field.
+    """Train a policy. Without arguments: the recipe quickstart. `gd2po train --help-all` lists every field.
 
     Arguments follow TRL: a YAML file or recipe gives the values, the command line overrides them.
     """

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gd2po.report.findings import Finding
@@ -38,14 +38,97 @@ def plain_table(title: str | None, first: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def print_parts(parts: Sequence[Part], console: Console) -> None:
+def print_table(table: Table, console: Console) -> None:
+    """Print a table so that no number is cut: columns that do not fit beside the first stand in a further table.
+
+    Args:
+        table: whose first column names the rows.
+        console: where to.
+    """
+    for part in fitted(table, console):
+        console.print(part, highlight=False)
+
+
+def fitted(table: Table, console: Console) -> list[Table]:
+    """The table itself where it fits; else tables of as many of its columns as fit, each after the first column."""
+    width = console.width
+    if console.measure(table, options=console.options.update(max_width=10_000)).maximum <= width:
+        return [table]
+    first, *others = (_Column(column, console) for column in table.columns)
+    frame = _frame(table)
+    room = width - frame(1) - first.least
+    if any(column.least + frame(2) - frame(1) > room for column in others):  # names that leave no room for a number
+        first.least = max(min(first.least, width // 3), 8)
+        room = width - frame(1) - first.least
+    blocks: list[list[_Column]] = []
+    left = 0
+    for column in others:
+        need = column.least + frame(2) - frame(1)
+        if not blocks or need > left:
+            blocks.append([])
+            left = room
+        blocks[-1].append(column)
+        left -= need
+    return [
+        _part(table, [first, *block], width - frame(1 + len(block)), place == 0) for place, block in enumerate(blocks)
+    ]
+
+
+class _Column:
+    """A column and the least width that cuts no word of its header and, unless it is text, no cell."""
+
+    def __init__(self, column: Column, console: Console) -> None:
+        self.column = column
+        cells = [console.render_str(cell) if isinstance(cell, str) else cell for cell in column.cells]
+        measures = [console.measure(cell) for cell in cells]
+        words = console.measure(column.header).minimum
+        self.most = max([console.measure(column.header).maximum, *(one.maximum for one in measures)])
+        is_text = column.justify == "left" and not column.no_wrap
+        self.least = max([words, *(one.minimum if is_text else one.maximum for one in measures)])
+
+
+def _frame(table: Table) -> Callable[[int], int]:
+    """The width of borders and padding of a table, by its number of columns."""
+
+    def width(columns: int) -> int:
+        part = Table(box=table.box, pad_edge=table.pad_edge, padding=table.padding, show_edge=table.show_edge)
+        for _ in range(columns):
+            part.add_column("x", width=1)
+        return int(Console(width=10_000).measure(part).maximum) - columns
+
+    return width
+
+
+def _part(table: Table, columns: list[_Column], room: int, is_first: bool) -> Table:
+    """A table of some of the columns, with widths that fill the room but exceed no column's need."""
+    widths = [column.least for column in columns]
+    for place, column in enumerate(columns):
+        widths[place] += max(min(column.most - column.least, room - sum(widths)), 0)
+    part = Table(
+        title=table.title if is_first else None,
+        title_justify=table.title_justify,
+        title_style=table.title_style,
+        box=table.box,
+        pad_edge=table.pad_edge,
+        padding=table.padding,
+    )
+    for column, width in zip(columns, widths, strict=True):
+        given = column.column
+        part.add_column(given.header, justify=given.justify, style=given.style, overflow="fold", width=width)
+    for row in zip(*(column.column.cells for column in columns), strict=True):
+        part.add_row(*row)
+    return part
+
+
+def print_parts(parts: Sequence[Part], console: Console, plain_width: int = PLAIN_WIDTH) -> None:
     """Print parts one below the other; into a file or pipe without colours, blanks at the ends of lines, or folding."""
     if console.is_terminal:
         for part in parts:
-            console.print(part, highlight=False)
+            for one in fitted(part, console) if isinstance(part, Table) else [part]:
+                console.print(one, highlight=False)
         return
     text = io.StringIO()
-    plain = Console(file=text, width=PLAIN_WIDTH, no_color=True, highlight=False)
+    plain = Console(file=text, width=plain_width, no_color=True, highlight=False)
     for part in parts:
         plain.print(part)
     # Rich fills its lines up with blanks, which a file has no use for.

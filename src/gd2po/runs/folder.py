@@ -12,6 +12,7 @@ model.safetensors  the trained policy, with its configuration and tokenizer
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,9 +25,12 @@ from gd2po.errors import ConfigError, DataFormatError, RunFolderError
 from gd2po.report.documents import plain
 from gd2po.runs.checkpoints import LATEST, Resume, find_resume, step_in
 from gd2po.runs.files import naming_the_path, write_text
-from gd2po.runs.lock import hold_folder, is_empty
+from gd2po.runs.lock import LOCK, hold_folder, is_empty
 
 CONFIG, SUMMARY, EVALUATIONS = "config.yaml", "summary.json", "evaluations.jsonl"
+_BEFORE_STEP_1 = (CONFIG, EVALUATIONS)
+_FIELDS = 100
+"""A run writes several hundred, and nobody does by hand."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,15 @@ class RunFolder:
     path: Path
     resume: Resume | None
     """Where the run resumes; None where it starts anew."""
+    overwrite: bool = False
+    """Whether what the folder holds gives way to this run."""
+
+    def clear(self) -> None:
+        """Remove the run that gives way, or what a run that never took a step left; nothing of one that resumes."""
+        if self.resume is None:
+            for path in self.path.iterdir():
+                if path.name != LOCK and (self.overwrite or path.name in _BEFORE_STEP_1):
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     @property
     def checkpoint(self) -> str | None:
@@ -44,12 +57,13 @@ class RunFolder:
 
 
 @contextmanager
-def open_run_folder(output_dir: str, resume_from: str | bool | None) -> Iterator[RunFolder]:
+def open_run_folder(output_dir: str, resume_from: str | bool | None, overwrite: bool = False) -> Iterator[RunFolder]:
     """Hold the folder of a run, made if need be, against any other process.
 
     Args:
         output_dir: the folder.
         resume_from: as of `find_resume`.
+        overwrite: the folder may hold a run, which gives way when `RunFolder.clear` is called.
 
     Raises:
         RunFolderError: it holds files already and the run does not resume from there, or another run is at work in it.
@@ -57,21 +71,45 @@ def open_run_folder(output_dir: str, resume_from: str | bool | None) -> Iterator
         OutputWriteError: it cannot be made.
     """
     folder = Path(output_dir)
+    if overwrite and resume_from:
+        raise ConfigError("`overwrite_output_dir` starts anew, and `resume_from_checkpoint` does not. Leave one out.")
     with naming_the_path(folder):
         resume = find_resume(resume_from, folder)
-        _require_own(folder, resume)
+        _require_own(folder, resume, overwrite)
     with hold_folder(folder, "run"):
-        _require_own(folder, resume)  # again: another may have begun and ended in between
-        yield RunFolder(folder, resume)
+        _require_own(folder, resume, overwrite)  # again: another may have begun and ended in between
+        yield RunFolder(folder, resume, overwrite)
 
 
-def _require_own(folder: Path, resume: Resume | None) -> None:
-    """Raise if the folder holds files and the run does not resume from there."""
-    if not is_empty(folder) and not (resume is not None and _lies_in(folder, resume)):
+def _require_own(folder: Path, resume: Resume | None, overwrite: bool) -> None:
+    """Raise if the folder holds files, the run does not resume from there, and they may not give way."""
+    resumes_here = resume is not None and _lies_in(folder, resume)
+    if is_empty(folder) or resumes_here or _has_no_step(folder):
+        return
+    if not overwrite:
         raise RunFolderError(
-            f"{folder} is not empty, and may hold another run. Choose another `output_dir`, or resume that run with "
-            f"its own `config` {folder / CONFIG} and `resume_from_checkpoint` {LATEST}."
+            f"{folder} is not empty, and may hold another run. Choose another `output_dir`, set `overwrite_output_dir` "
+            f"to start anew, or resume that run with its own `config` {folder / CONFIG} and `resume_from_checkpoint` "
+            f"{LATEST}."
         )
+    if not (folder / CONFIG).is_file() or folder.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise RunFolderError(
+            f"`overwrite_output_dir` removes runs only, and {folder} is none: it has no {CONFIG}, or you are in it. "
+            "Choose another `output_dir`."
+        )
+
+
+def _has_no_step(folder: Path) -> bool:
+    """Whether a folder holds only what a run writes before its first step."""
+    if not all(path.name == LOCK or path.name in _BEFORE_STEP_1 for path in folder.iterdir()):
+        return False
+    return not (folder / CONFIG).exists() or _is_of_a_run(folder / CONFIG)
+
+
+def _is_of_a_run(config: Path) -> bool:
+    """Whether a run wrote this file, with every field and without comments; one of the user's stays."""
+    text = config.read_text(encoding="utf-8")
+    return text.count("\n") > _FIELDS and not any(line.startswith("#") for line in text.splitlines())
 
 
 def _lies_in(folder: Path, resume: Resume) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -14,6 +15,8 @@ from gd2po.errors import ConfigError, GD2POError, did_you_mean
 from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.config import GD2POConfig
 from gd2po.recipes import recipe_command, recipe_names, recipe_path
+from gd2po.training.dropped import without_dropped
+from gd2po.training.help import help_text
 from gd2po.training.refusals import is_refusal, one_line
 
 DEFAULT_RECIPE = "quickstart"
@@ -22,7 +25,7 @@ DEFAULT_WARM_START = "warm-start"
 _OF_HELD_OUT_PROMPTS = ("eval_every", "eval_funcs", "eval_kwargs")
 """What a recipe says about scoring them; it has no meaning where the command line asks for none."""
 
-_NOT_KEPT = ("hub_token", "push_to_hub_token", "resume_from_checkpoint")
+_NOT_KEPT = ("hub_token", "push_to_hub_token", "resume_from_checkpoint", "overwrite_output_dir", "dry_run")
 """Secrets, and what belongs to one invocation rather than to the run."""
 
 
@@ -86,6 +89,13 @@ class RunArguments:
             "what can never teach."
         },
     )
+    overwrite_output_dir: bool = field(
+        default=False, metadata={"help": "Remove the run that output_dir holds, and start anew there."}
+    )
+    dry_run: bool = field(
+        default=False,
+        metadata={"help": "Check arguments, rewards and prompts, print the settings as YAML, and train nothing."},
+    )
     html_report: bool = field(
         default=True, metadata={"help": "Write report.html, the diagnosis of the rollouts, at the end."}
     )
@@ -127,7 +137,11 @@ class RunParser(TrlParser):  # type: ignore[misc]
 
     def error(self, message: str) -> NoReturn:
         """Argparse's hook for wrong values."""
-        raise ConfigError(f"{message[0].upper()}{message[1:]}. `{self.prog} --help` lists every field.")
+        raise ConfigError(f"{message[0].upper()}{message[1:]}. `{self.prog} --help-all` lists every field.")
+
+    def format_help(self) -> str:
+        """Argparse's hook for `--help`."""
+        return help_text(self, every_field=False)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Remember the flat values, which the dataclasses no longer hold after their conversions."""
@@ -147,6 +161,10 @@ class ParsedRun:
     """Name of the recipe or path of the file; empty without one."""
     resolved: dict[str, Any]
     """Every field by name, as written to the run folder."""
+    changed: dict[str, Any]
+    """Those of them that are not the default."""
+    notes: tuple[str, ...] = ()
+    """What of the recipe was left out, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +198,14 @@ def parse_run(argv: Sequence[str], output_dir: str) -> ParsedRun:
         config = DEFAULT_RECIPE
     fields = (RunArguments, GD2POConfig, ModelConfig)
     unused = _OF_HELD_OUT_PROMPTS if _last_value(argv, "eval_prompts") == "0" else ()
-    (run, training, model), resolved = _parse(argv, config, fields, "train", output_dir, unused)
-    return ParsedRun(run, training, model, config or "", resolved)
+    values = read_config(config, "train") if config else {}
+    values = {key: value for key, value in values.items() if key not in unused}
+    notes: list[str] = []
+    rewards = _last_values(argv, "reward_funcs")
+    if rewards is not None:
+        values, notes = without_dropped(values, rewards)
+    (run, training, model), resolved, changed = _parse(argv, config, values, fields, "train", output_dir)
+    return ParsedRun(run, training, model, config or "", resolved, changed, tuple(notes))
 
 
 def parse_warm_start(argv: Sequence[str], output_dir: str) -> ParsedWarmStart:
@@ -197,30 +221,33 @@ def parse_warm_start(argv: Sequence[str], output_dir: str) -> ParsedWarmStart:
     argv, config = _take_config(list(argv))
     config = config or DEFAULT_WARM_START
     fields = (WarmStartArguments, SFTConfig, ModelConfig)
-    (run, training, model), resolved = _parse(argv, config, fields, "warm-start", output_dir)
+    values = read_config(config, "warm-start")
+    (run, training, model), resolved, _ = _parse(argv, config, values, fields, "warm-start", output_dir)
     return ParsedWarmStart(run, training, model, config, resolved)
 
 
 def _parse(
     argv: list[str],
     config: str | None,
+    values: dict[str, Any],
     fields: tuple[Any, ...],
     command: str,
     output_dir: str,
-    unused: Sequence[str] = (),
-) -> tuple[list[Any], dict[str, Any]]:
-    """The dataclasses of a command, filled in, and all their values by name; `unused` keys of a recipe do not count."""
-    values = read_config(config, command) if config else {}
-    values = {key: value for key, value in values.items() if key not in unused}
+) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
+    """The dataclasses of a command, filled in over the recipe's `values`; all values by name; those off the default."""
     stem = recipe_path(config).stem if config else "run"
     values.setdefault("output_dir", output_dir.format(recipe=stem))
 
     parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
     parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
     _take_several(parser, "report_to")
+    defaults = {action.dest: action.default for action in reversed(parser._actions)}  # not those of `--no_...`
     known = sorted({action.dest for action in parser._actions} - {"help", "config"})
     _refuse_unknown([key for key in values if key not in known], known, f"{config}: ", command)
     parser.set_defaults_with_config(**values)
+    if "--help-all" in argv:
+        sys.stdout.write(help_text(parser, every_field=True))
+        raise SystemExit(0)
     try:
         *parsed, rest = parser.parse_args_into_dataclasses(args=argv, return_remaining_strings=True)
     except Exception as error:
@@ -235,7 +262,8 @@ def _parse(
     if rest:
         raise ConfigError(f"Not understood: {' '.join(rest)}. Each value follows the name of its field.")
     resolved = {key: value for key, value in parser.resolved.items() if key in known and key not in _NOT_KEPT}
-    return parsed[: len(fields)], resolved
+    changed = {key: value for key, value in resolved.items() if value != defaults[key]}
+    return parsed[: len(fields)], resolved, changed
 
 
 def _take_several(parser: argparse.ArgumentParser, name: str) -> None:
@@ -280,6 +308,14 @@ def _take_config(argv: list[str]) -> tuple[list[str], str | None]:
     return rest, parsed.config
 
 
+def _last_values(argv: list[str], name: str) -> list[str] | None:
+    """The words that the command line gives a field of several; None where it does not name it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(*_flags(name), dest=name, nargs="*")
+    values: list[str] | None = getattr(parser.parse_known_args(argv)[0], name)
+    return values
+
+
 def _last_value(argv: list[str], name: str) -> str | None:
     """What the command line says about a field; None where it does not name it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
@@ -309,7 +345,7 @@ def read_config(config: str, command: str) -> dict[str, Any]:
 def _refuse_unknown(keys: list[str], known: list[str], where: str, command: str) -> None:
     """Raise for the first key that is no field, with the nearest one that is."""
     for key in keys:
-        every = f"`gd2po {command} --help` lists every field."
+        every = f"`gd2po {command} --help-all` lists every field."
         hint = did_you_mean(key.replace("-", "_"), known, otherwise=every)
         raise ConfigError(f"{where}unknown key `{key}`. {hint}")
 

@@ -1,8 +1,9 @@
-"""Callbacks of `gd2po train`: the progress bar, what Ctrl-C does, and checkpoints that are written twice."""
+"""Callbacks of `gd2po train`: the progress bar, what Ctrl-C and SIGTERM do, and checkpoints that are written twice."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -22,15 +23,37 @@ class RewardProgress(ProgressCallback):  # type: ignore[misc]
         """Show the newest values."""
         if not state.is_world_process_zero or self.training_bar is None or logs is None:
             return
-        shown = {
-            key.split("/")[1]: f"{value:.2f}"
-            for key, value in logs.items()
-            if key.startswith("rewards/") and key.endswith("/mean") and value is not None
-        }
-        if logs.get(f"{PREFIX}/rate") is not None:
-            shown["conflicts"] = f"{logs[f'{PREFIX}/rate']:.0%}"
+        shown = newest(logs)
         if shown:  # the last log of a run holds its totals only
             self.training_bar.set_postfix(shown)
+
+
+class RewardLines(TrainerCallback):  # type: ignore[misc]
+    """The same into a file or pipe, where a bar would be one endless line: a line for each log."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Print the newest values."""
+        shown = newest(logs or {})
+        if state.is_world_process_zero and shown:
+            values = ", ".join(f"{name} {value}" for name, value in shown.items())
+            sys.stderr.write(f"step {state.global_step}/{state.max_steps}: {values}\n")
+
+
+def newest(logs: dict[str, Any]) -> dict[str, str]:
+    """The reward means and the conflict rate of a log, as text by name.
+
+    Example:
+        >>> newest({"rewards/brief/mean": 0.5, "conflict/rate": 0.25, "loss": 0.1})
+        {'brief': '0.50', 'conflicts': '25%'}
+    """
+    shown = {
+        key.split("/")[1]: f"{value:.2f}"
+        for key, value in logs.items()
+        if key.startswith("rewards/") and key.endswith("/mean") and value is not None
+    }
+    if logs.get(f"{PREFIX}/rate") is not None:
+        shown["conflicts"] = f"{logs[f'{PREFIX}/rate']:.0%}"
+    return shown
 
 
 class Stopwatch(TrainerCallback):  # type: ignore[misc]
@@ -47,33 +70,36 @@ class Stopwatch(TrainerCallback):  # type: ignore[misc]
         self.seconds = time.perf_counter() - self._began
 
 
-class StopOnInterrupt(TrainerCallback):  # type: ignore[misc]
-    """Ctrl-C ends training after the step at hand with a checkpoint to resume from; pressed again, at once.
+class StopOnSignal(TrainerCallback):  # type: ignore[misc]
+    """Ctrl-C and SIGTERM end training after the step at hand with a checkpoint to resume from; a second one, at once.
 
-    The signal is only noted where it arrives. Model, optimizer and random state are saved together at the end of the
-    step, so a resumed run goes on as if nothing had happened.
+    The signal is only noted where it arrives, also in a job in the background, whose shell has it ignore Ctrl-C. Model,
+    optimizer and random state are saved together at the end of the step, so a resumed run goes on as if nothing had
+    happened.
     """
 
-    interrupted = False
+    signal: int | None = None
+    """The first one that came."""
 
     def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        """Take over Ctrl-C."""
-        self._previous = signal.signal(signal.SIGINT, self._note)
+        """Take the signals over."""
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Save and stop if it was pressed."""
-        if self.interrupted:
+        """Save and stop if one came."""
+        if self.signal is not None:
             control.should_save = True
             control.should_training_stop = True
 
     def on_train_end(self, *args: Any, **kwargs: Any) -> None:
-        """Give Ctrl-C back."""
-        signal.signal(signal.SIGINT, self._previous)
+        """Give them back."""
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
+        if self.signal is not None:
             raise KeyboardInterrupt
-        self.interrupted = True
+        self.signal = number
 
 
 class RewriteCheckpoints(TrainerCallback):  # type: ignore[misc]

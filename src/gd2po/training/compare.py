@@ -50,10 +50,12 @@ _INSTEAD = {
     "output_dir": "Each run has a folder in the comparison's own.",
     "resume_from_checkpoint": "The same command resumes a comparison that was stopped.",
     "log_rollouts": "They are always logged.",
+    "overwrite_output_dir": "Name another `output_dir` for the comparison.",
+    "dry_run": "It is of `gd2po train`.",
 }
 """What a comparison sets for its runs, and the way to say it."""
 
-_OF_A_RUN = ("output_dir", "seed", "run_name", "logging_dir")
+_OF_A_RUN = ("output_dir", "seed", "run_name", "logging_dir", "check_rewards")
 """Fields that differ between the runs of any comparison, or follow from those."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import shlex
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,17 +20,18 @@ from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.trainer import GD2POTrainer
+from gd2po.report.commands import command
 from gd2po.rewards.check.rollouts import check_columns
 from gd2po.runs.checkpoints import STATE
-from gd2po.runs.folder import RunFolder, lacks_only_its_end, open_run_folder, write_config, write_summary
-from gd2po.training import INTERRUPTED, setup
+from gd2po.runs.folder import CONFIG, RunFolder, lacks_only_its_end, open_run_folder, write_config, write_summary
+from gd2po.training import setup
 from gd2po.training.arguments import ParsedRun, parse_run
-from gd2po.training.callbacks import RewardProgress, RewriteCheckpoints, StopOnInterrupt, Stopwatch
+from gd2po.training.callbacks import RewardLines, RewardProgress, RewriteCheckpoints, StopOnSignal, Stopwatch
 from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
 from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
 from gd2po.training.preflight import check_rewards_of
 from gd2po.training.refusals import in_one_line
-from gd2po.training.summary import print_resume, print_summary
+from gd2po.training.summary import print_dry_run, print_resume, print_summary
 
 
 def train_command(argv: Sequence[str]) -> int:
@@ -38,6 +39,7 @@ def train_command(argv: Sequence[str]) -> int:
     parsed = parse_run(argv, output_dir=f"runs/{{recipe}}-{time.strftime('%Y%m%d-%H%M%S')}")
     run, training = parsed.run, parsed.training
     training.log_rollouts = parsed.resolved["log_rollouts"] = True
+    training.run_name = training.run_name or Path(training.output_dir).name  # what trackers show
     training.dataloader_pin_memory &= torch.accelerator.is_available()  # without one, torch warns that it cannot
     disable_progress_bar()  # of loading and saving a model: they would break up the bar of the training
     reward_funcs = setup.load_reward_funcs(run)
@@ -47,11 +49,16 @@ def train_command(argv: Sequence[str]) -> int:
     setup.require_readable(eval_funcs, held_out)
     for func in reward_funcs:
         check_columns(func, train_dataset[0])
-    with open_run_folder(training.output_dir, training.resume_from_checkpoint) as folder:
+    if run.dry_run:
+        print_dry_run(parsed)
+        return 0
+    with open_run_folder(training.output_dir, training.resume_from_checkpoint, run.overwrite_output_dir) as folder:
         training.resume_from_checkpoint = folder.checkpoint
         only_the_end = lacks_only_its_end(folder, training.max_steps)
         trainer = _make_trainer(parsed, reward_funcs, train_dataset, held_out)
         console = Console(quiet=not trainer.accelerator.is_main_process)
+        for note in parsed.notes:
+            console.print(f"Note: {note}", highlight=False, markup=False, soft_wrap=True)
         if run.check_rewards and folder.resume is None:
             check_rewards_of(trainer, reward_funcs, train_dataset, console)
         evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder.path, console)
@@ -71,6 +78,7 @@ def _train(
     """Train in a folder that is held, unless that is done, and leave there what the run says; the exit status."""
     folder, run = run_folder.path, parsed.run
     if trainer.accelerator.is_main_process:
+        run_folder.clear()
         write_config(folder, parsed.resolved)
     console.print(f"Run folder: [bold]{folder}[/]", highlight=False)
     print_resume(run_folder.resume, console)
@@ -78,7 +86,7 @@ def _train(
     before = evaluation.score(trainer, 0, "before training")
     if run.eval_every:
         trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
-    stopwatch, stop = Stopwatch(), StopOnInterrupt()
+    stopwatch, stop = Stopwatch(), StopOnSignal()
     for callback in (stopwatch, stop, RewriteCheckpoints(), WarnOfLittleRoom(folder, console)):
         trainer.add_callback(callback)
     if only_the_end:
@@ -87,9 +95,9 @@ def _train(
     else:
         trainer.train(resume_from_checkpoint=run_folder.checkpoint)
     trainer.save_state()
-    if stop.interrupted:
+    if stop.signal is not None:
         _print_resume_command(folder, trainer.state.global_step, console)
-        return INTERRUPTED
+        return 128 + stop.signal  # as a shell has it, so INTERRUPTED after Ctrl-C
     trainer.save_model(str(folder))
     after = evaluation.score(trainer, trainer.state.global_step, "after training")
     if trainer.accelerator.is_main_process:
@@ -136,7 +144,7 @@ def _make_trainer(parsed: ParsedRun, reward_funcs: list[Any], train_dataset: Any
     setup.require_room(train_dataset["prompt"], trainer.model, tokenizer)
     trainer.remove_callback(ProgressCallback)
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(RewardProgress())
+    trainer.add_callback(RewardProgress() if sys.stderr.isatty() else RewardLines())
     if trainer.accelerator.num_processes == 1:  # processes that share a model's weights have to decode in step
         trainer.model.generate = functools.partial(decode, trainer.model)
     return trainer
@@ -190,9 +198,8 @@ def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:
 
 def _print_resume_command(folder: Path, step: int, console: Console) -> None:
     """Print a command to paste."""
-    resume = ["gd2po", "train", "--config", f"{folder}/config.yaml"]
-    resume += ["--resume_from_checkpoint", f"{folder}/checkpoint-{step}"]
+    resume = command("train", "--config", folder / CONFIG, "--resume_from_checkpoint", folder / f"checkpoint-{step}")
     console.print(
-        f"\nStopped after step {step}; everything up to it is saved. To resume:\n\n  {shlex.join(resume)}\n",
+        f"\nStopped after step {step}; everything up to it is saved. To resume:\n\n  {resume}\n",
         soft_wrap=True,
     )

@@ -12,6 +12,7 @@ from trl import SFTTrainer, get_peft_config, get_quantization_config
 
 from gd2po.data.demonstrations import load_demonstrations
 from gd2po.errors import ConfigError
+from gd2po.report.commands import command
 from gd2po.runs.folder import open_run_folder, write_config
 from gd2po.training import setup
 from gd2po.training.arguments import ParsedRun, parse_warm_start
@@ -64,8 +65,8 @@ def warm_start_command(argv: Sequence[str]) -> int:
 
 def _print_next_command(folder: Path, console: Console) -> None:
     """Print a command to paste."""
-    command = f"  gd2po train --config tool-calling --model_name_or_path {folder}"
-    console.print(f"Next:\n{command}", highlight=False, soft_wrap=True, markup=False)
+    following = command("train", "--config", "tool-calling", "--model_name_or_path", folder)
+    console.print(f"Next:\n  {following}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _require_chat_template(tokenizer: Any, demonstrations: Any, path: str) -> None:

@@ -6,7 +6,6 @@ ASCII where the encoding knows nothing else.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 from rich import box
@@ -25,6 +24,7 @@ from gd2po.diagnosis.views.methods import (
     warnings_of,
     weight_in_words,
 )
+from gd2po.report.terminal import print_parts
 from gd2po.report.wording import UNDEFINED, counted, number, percent, sureness, with_interval
 
 MOST_PAIRS = 15
@@ -53,16 +53,8 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console | None = None) -> Non
     """Print the verdict and the tables."""
     console = console or Console()
     unicode = console.encoding.lower().startswith("utf")
-    if console.is_terminal:
-        for part in _View(diagnosis, unicode=unicode, width=console.width).parts():
-            console.print(part, highlight=False)
-        return
-    text = io.StringIO()
-    plain = Console(file=text, width=PLAIN_WIDTH, no_color=True, highlight=False)
-    for part in _View(diagnosis, unicode=unicode, width=PLAIN_WIDTH).parts():
-        plain.print(part)
-    # Rich fills its lines up with blanks, which a file has no use for.
-    console.file.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
+    width = console.width if console.is_terminal else PLAIN_WIDTH
+    print_parts(_View(diagnosis, unicode=unicode, width=width).parts(), console, PLAIN_WIDTH)
 
 
 class _View:

@@ -12,6 +12,7 @@ from gd2po.evaluation.api_bank import LevelScores
 from gd2po.evaluation.run.policy import PolicyChoice
 from gd2po.evaluation.run.result import Evaluation
 from gd2po.evaluation.safety import DatasetRewards
+from gd2po.report.terminal import print_table
 
 
 def print_api_bank(evaluation: Evaluation[LevelScores], console: Console) -> None:
@@ -59,7 +60,7 @@ def _print(
     for name, cells in rows.items():
         table.add_row(name, *cells)
     console.print(title)  # not the table's own title, which wraps at the table's width
-    console.print(table)
+    print_table(table, console)
     found, wanted = len(evaluation.outputs), evaluation.num_prompts
     if found < wanted:
         console.print(f"Excluded, without an output in the file: {wanted - found} of {wanted} prompts.")
