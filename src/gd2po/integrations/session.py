@@ -39,19 +39,23 @@ class RewardTally:
     """
 
     def __init__(self, num_rewards: int) -> None:
+        self._batches = 0
         self._applied = torch.zeros(num_rewards, dtype=torch.bool)
         self._varied = torch.zeros(num_rewards, dtype=torch.bool)
 
     def count(self, rewards: Tensor, group_ids: Tensor) -> None:
         """Take a batch in: (N, K) rewards as the functions gave them, (N,) groups."""
+        self._batches += 1
         if bool(self._varied.all()):
             return
         self._applied |= (~rewards.isnan()).any(0).cpu()
         self._varied |= reward_varies_mask(rewards, group_ids).any(0).cpu()
 
     def idle(self, reward_names: Sequence[str]) -> dict[str, str]:
-        """The rewards that taught nothing, and why."""
-        found = {}
+        """The rewards that taught nothing in the batches so far, and why; none before the first."""
+        found: dict[str, str] = {}
+        if self._batches == 0:
+            return found
         for name, applied, varied in zip(reward_names, self._applied.tolist(), self._varied.tolist(), strict=True):
             if not varied:
                 found[name] = "never told rollouts apart" if applied else "never applied"
