@@ -16,6 +16,8 @@ READY := $(VENV)/.ready
 READY_DEV := $(VENV)/.ready-dev
 VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
+VENV_RELEASE := $(VENV)-release
+READY_RELEASE := $(VENV_RELEASE)/.ready
 # Each test process has a core to itself; threads of torch would only wait for each other. The files go in their order:
 # by number of tests, the few that start runs of the trainer would come last, and one process would wait for them.
 JOBS ?= 2
@@ -24,7 +26,7 @@ FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test
   src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
-.PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl clean
+.PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -36,6 +38,7 @@ help:
 	@echo "make bench      the speed benchmarks"
 	@echo "make bench-learning  do the methods learn, and do they differ? For a nightly run"
 	@echo "make mutants    do the tests notice when the code is wrong? A sample of small changes; takes hours on two cores"
+	@echo "make audit      known vulnerabilities of the pinned versions; needs the internet"
 	@echo "make format     format the code"
 
 train: $(READY)
@@ -104,8 +107,11 @@ mutants-verl: $(READY_VERL)
 	$(PARALLEL) $(VENV_VERL)/bin/python scripts/mutants.py --targets verl_batches --sample $(MUTANTS) --seed $(SEED) \
 	  --jobs $(JOBS) --out mutants-verl.json
 
+audit: $(READY_RELEASE)
+	$(VENV_RELEASE)/bin/python scripts/audit.py
+
 clean:
-	rm -rf $(VENV) $(VENV_VERL)
+	rm -rf $(VENV) $(VENV_VERL) $(VENV_RELEASE)
 
 # Stamps, so that a second call installs nothing unless the requirements have changed.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
@@ -120,7 +126,12 @@ $(READY_VERL): pyproject.toml constraints.txt | $(VENV_VERL)/bin/pip
 	$(call install,$(VENV_VERL)/bin/python -m pip --disable-pip-version-check,.[trl$(,)verl$(,)test])
 	@touch $@
 
-$(VENV)/bin/pip $(VENV_VERL)/bin/pip: %/bin/pip:
+# Without gd2po and torch: these tools look at files.
+$(READY_RELEASE): pyproject.toml constraints.txt | $(VENV_RELEASE)/bin/pip
+	$(VENV_RELEASE)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt build twine pip-audit
+	@touch $@
+
+$(VENV)/bin/pip $(VENV_VERL)/bin/pip $(VENV_RELEASE)/bin/pip: %/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "gd2po needs Python 3.10 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -m venv $* \

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer, GenerationConfig
 from trl import GRPOConfig
 
+from gd2po.data import builtin_model
 from gd2po.errors import ConfigError
 from gd2po.training.arguments import parse_run
 from gd2po.training.refusals import in_one_line
@@ -56,6 +58,19 @@ def test_a_model_that_there_is_not_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
             train_command([*OWN, "--model_name_or_path", model, "--output_dir", str(tmp_path / "run")])
         assert "\n" not in str(caught.value)
+
+
+def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+    pickled = tmp_path / "pickled"
+    shutil.copytree(builtin_model("builtin:toolcalls"), pickled)
+    (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
+    demonstrations = tmp_path / "demonstrations.json"
+    demonstrations.write_text(json.dumps([{"prompt": "a", "completion": "b"}]))
+    own = ["--model_name_or_path", str(pickled), "--output_dir", str(tmp_path / "run")]
+    with pytest.raises(ConfigError, match=r"no file named model\.safetensors"):
+        train_command([*OWN, *own])
+    with pytest.raises(ConfigError, match=r"no file named model\.safetensors"):
+        warm_start_command([*own, "--dataset_name", str(demonstrations), "--use_cpu", "--bf16", "false"])
 
 
 def test_a_warm_start_refuses_in_one_line_too(tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ def model_init_kwargs(parsed: ParsedRun) -> dict[str, Any]:
         "revision": parsed.model.model_revision,
         "attn_implementation": parsed.model.attn_implementation,
         "dtype": parsed.model.dtype,
+        "use_safetensors": True,
     }
     if parsed.run.gguf_file:
         kwargs["gguf_file"] = parsed.run.gguf_file

@@ -44,6 +44,13 @@ def test_dtype_is_that_of_the_option() -> None:
     assert str(policy.model.dtype) == "torch.bfloat16"
 
 
+def test_pickled_weights_are_not_read(tmp_path: Path) -> None:
+    save_model(tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match=r"no file named model\.safetensors"):
+        load_policy(str(tmp_path), device="cpu")
+
+
 def test_a_tokenizer_without_pad_token_pads_with_the_end(tmp_path: Path) -> None:
     save_model(tmp_path, pad_token=None)
     policy = load_policy(str(tmp_path), device="cpu")

@@ -124,7 +124,7 @@ def _load_transformers(
         raise MissingDependencyError(f"Evaluation needs {error.name}: pip install 'gd2po[trl]'.") from error
     try:
         tokenizer = load_tokenizer(model, **common)
-        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, **common)
+        loaded = AutoModelForCausalLM.from_pretrained(model, dtype=dtype, use_safetensors=True, **common)
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(
             f"`model_name_or_path`: cannot load {model!r}: {error} Give the folder or the hub id of a causal language "
