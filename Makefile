@@ -18,6 +18,8 @@ VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
 VENV_RELEASE := $(VENV)-release
 READY_RELEASE := $(VENV_RELEASE)/.ready
+ENGINES := axolotl swift
+ENGINE ?= $(ENGINES)
 # Each test process has a core to itself; threads of torch would only wait for each other. The files go in their order:
 # by number of tests, the few that start runs of the trainer would come last, and one process would wait for them.
 JOBS ?= 2
@@ -26,13 +28,14 @@ FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test
   src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
-.PHONY: help train test test-fast test-slow test-verl check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit clean
+.PHONY: help train test test-fast test-slow test-verl test-engines check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 	@echo "make test-fast  the pure tests alone, under a minute"
 	@echo "make test-slow  the slower tests: real models, runs of minutes, more examples of every property"
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
+	@echo "make test-engines  gd2po inside other real engines, each in an environment of its own: all, or ENGINE=swift"
 	@echo "make check      lint, types, import rules and the documentation"
 	@echo "make docs       the documentation site, into site/; make docs-serve shows it while you write"
 	@echo "make bench      the speed benchmarks"
@@ -57,6 +60,12 @@ test-slow: $(READY_DEV)
 # verl brings Ray and much else, so it has an environment of its own. TRL is there too: their numbers are compared.
 test-verl: $(READY_VERL)
 	$(VENV_VERL)/bin/pytest -m "not slow" $(VERL_TESTS)
+
+# Warnings are the engines' own, and not errors.
+test-engines: $(ENGINE:%=$(VENV)-%/.ready)
+	for engine in $(ENGINE); do \
+	  OMP_NUM_THREADS=1 $(VENV)-$$engine/bin/python -m pytest -W default tests/engines/test_$${engine}_cpu.py || exit 1; \
+	done
 
 check: lint types imports docs
 
@@ -111,7 +120,7 @@ audit: $(READY_RELEASE)
 	$(VENV_RELEASE)/bin/python scripts/audit.py
 
 clean:
-	rm -rf $(VENV) $(VENV_VERL) $(VENV_RELEASE)
+	rm -rf $(VENV) $(VENV_VERL) $(VENV_RELEASE) $(ENGINES:%=$(VENV)-%)
 
 # Stamps, so that a second call installs nothing unless the requirements have changed.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
@@ -131,7 +140,12 @@ $(READY_RELEASE): pyproject.toml constraints.txt | $(VENV_RELEASE)/bin/pip
 	$(VENV_RELEASE)/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt build twine pip-audit
 	@touch $@
 
-$(VENV)/bin/pip $(VENV_VERL)/bin/pip $(VENV_RELEASE)/bin/pip: %/bin/pip:
+$(ENGINES:%=$(VENV)-%/.ready): $(VENV)-%/.ready: pyproject.toml scripts/install_engine.sh | $(VENV)-%/bin/pip
+	$(VENV)-$*/bin/python -m pip --disable-pip-version-check install -q -c constraints.txt torch $(TORCH_INDEX:%=--index-url %)
+	scripts/install_engine.sh $(VENV)-$*/bin/python $*
+	@touch $@
+
+$(VENV)/bin/pip $(VENV_VERL)/bin/pip $(VENV_RELEASE)/bin/pip $(ENGINES:%=$(VENV)-%/bin/pip): %/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 	  || { echo "gd2po needs Python 3.10 or newer: make PYTHON=/path/to/python3.12"; exit 1; }
 	@$(PYTHON) -m venv $* \

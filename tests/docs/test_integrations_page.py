@@ -87,7 +87,7 @@ def test_prime_rl() -> None:
 
 
 def test_slime(capsys: pytest.CaptureFixture[str]) -> None:
-    section = yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])["gd2po"]
+    section = yaml.safe_load(PAGE.split("## slime")[1].split("```yaml\n")[1].split("```")[0])["gd2po"]
     settings = HostSettings.from_mapping(section, "gd2po")
     assert settings.setting.resolved["whitening"] == "tokens"
     assert settings.log_folder == "runs/mine"
@@ -112,6 +112,11 @@ def test_the_functions_that_the_page_names_exist() -> None:
     for path in paths:
         if path == "gd2po.integrations.verl.plugin":  # needs verl
             continue
+        engine = re.fullmatch(r"gd2po\.integrations\.(axolotl|swift)(?:\.(\w+))?", path)
+        if engine:  # it is not installed here
+            source = (ROOT / "src" / "gd2po" / "integrations" / f"{engine[1]}.py").read_text(encoding="utf-8")
+            assert engine[2] is None or re.search(rf"^(?:class|def) {engine[2]}\b", source, re.MULTILINE), path
+            continue
         module, _, name = path.rpartition(".")
         try:
             import_module(path)
@@ -131,3 +136,11 @@ def test_the_page_names_keys_defaults_and_files_that_exist() -> None:
     assert f"`snr_threshold` is {METHODS['gd2po'].options['snr_threshold'].default} by default" in PAGE
     for link in re.findall(r"\]\((?!http|#)([^)#]+)", PAGE):
         assert (ROOT / "docs" / link).exists(), link
+
+
+def test_the_settings_of_axolotl_and_ms_swift_are_settings() -> None:
+    section = yaml.safe_load(PAGE.split("## axolotl")[1].split("```yaml\n")[1].split("```")[0])["gd2po"]
+    HostSettings.from_mapping({"reward_keys": KEYS, **section}, "gd2po")
+    call = re.search(r"^register\((.*)\)$", PAGE, re.MULTILINE)
+    assert call
+    HostSettings.from_mapping({"reward_keys": KEYS, **eval(f"dict({call[1]})")}, "register")

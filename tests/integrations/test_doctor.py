@@ -74,6 +74,27 @@ def test_a_package_out_of_range_is_a_problem_that_names_the_range(site: Path) ->
     assert re.search(r"pip install 'trl[^']*<1\.17", finding.way_out)
 
 
+def test_a_package_of_another_engines_version_is_no_problem(site: Path) -> None:
+    install(site, "trl", "1.9.0")
+    check = next(check for check in CHECKS if check.package == "trl")
+    assert examine(check).state == "problem"
+    install(site, "axolotl", "0.19.0")
+    finding = examine(check)
+    assert (finding.state, finding.version) == ("ok", "1.9.0")
+    assert finding.note == f"is what axolotl needs; GD2POTrainer needs {supported_range('trl')}"
+
+
+@pytest.mark.parametrize("package", ["axolotl", "ms-swift"])
+def test_an_engine_is_in_range_or_a_problem_that_names_the_range(site: Path, package: str) -> None:
+    (stated,) = re.findall(rf'^{package} = \["{package}([^"]+)"', PYPROJECT, re.MULTILINE)
+    install(site, "gd2po", "0.0", code=None, requires=[f"{package}{stated}; extra == '{package}'"])
+    install(site, package.replace("-", "_"), "99.0", code=None)
+    finding = examine(next(check for check in CHECKS if check.package == package))
+    assert set(finding.way_out.removeprefix(f"pip install '{package}").removesuffix("'").split(",")) == set(
+        stated.split(",")
+    )
+
+
 def test_a_missing_package_is_no_problem_unless_another_needs_it(site: Path) -> None:
     alone = Check("not-there", "", "gd2po[verl]", "verl", needed_by="host")
     found = examine(alone)

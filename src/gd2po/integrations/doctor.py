@@ -57,6 +57,7 @@ class Check:
         purpose: what it is for.
         needed_by: the package without which it may be missing; None where it may always be.
         hosts: packages that state a range of their own, which is shown.
+        bundled_by: packages that bring a version of their own, which then need not be in the range that gd2po asks for.
     """
 
     package: str
@@ -65,6 +66,7 @@ class Check:
     purpose: str
     needed_by: str | None = None
     hosts: tuple[str, ...] = ()
+    bundled_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,18 @@ class Finding:
 CHECKS = (
     Check("torch", _LOAD_TORCH, "torch", "everything", needed_by="gd2po"),
     Check("transformers", "import transformers", "gd2po[trl]", "training", needed_by="trl"),
-    Check("trl", "from gd2po import GD2POTrainer", "gd2po[trl]", "training on one machine"),
+    Check(
+        "trl",
+        "from gd2po import GD2POTrainer",
+        "gd2po[trl]",
+        "training on one machine",
+        bundled_by=("axolotl", "ms-swift"),
+    ),
     Check("verl", _LOAD_VERL, "gd2po[verl]", "training on a cluster"),
     Check("ray", "import ray", "gd2po[verl]", "verl", needed_by="verl"),
     Check("TransferQueue", "import transfer_queue", "gd2po[verl]", "verl's default trainer", needed_by="verl"),
+    Check("axolotl", "import gd2po.integrations.axolotl", "gd2po[axolotl]", "training with axolotl"),
+    Check("ms-swift", "import gd2po.integrations.swift", "gd2po[ms-swift]", "training with ms-swift"),
     Check("vllm", "import vllm", "vllm", "generating faster", hosts=("trl", "verl")),
 )
 
@@ -148,6 +158,9 @@ def examine(check: Check) -> Finding:
             return Finding(check.package, None, problem=missed, way_out=install)
         return Finding(check.package, None, note=f"for {check.purpose}{_wishes(check)}", way_out=install)
     supported = supported_range(check.package)
+    owner = next((package for package in check.bundled_by if _version(package) is not None), None)
+    if owner is not None and not supported.contains(version, prereleases=True):
+        return Finding(check.package, version, f"is what {owner} needs; GD2POTrainer needs {supported}")
     if not supported.contains(version, prereleases=True):
         outside = f"{version} is not in the range that gd2po is made for, {supported}."
         return Finding(check.package, version, problem=outside, way_out=f"pip install '{check.package}{supported}'")
