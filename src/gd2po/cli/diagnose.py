@@ -39,8 +39,8 @@ def diagnose(
 ) -> None:
     """Show where the rewards of a run conflict, and what each method would do about it.
 
-    Reads what TRL (log_completions), verl (rollout_data_dir) and gd2po write, and plain JSONL, CSV and Parquet. For a
-    run folder of gd2po it rebuilds the report inside it.
+    Reads what TRL (log_completions), verl (rollout_data_dir) and gd2po write, also in W&B and trackio, and plain JSONL,
+    CSV and Parquet. For a run folder of gd2po it rebuilds the report inside it.
     """
     with needing("diagnose", "report"):
         from gd2po.diagnosis import ColumnChoices, RewardLog, print_diagnosis, report_log, to_json

@@ -16,6 +16,7 @@ from gd2po.logs.roll_up import steps_of_row_groups
 from gd2po.logs.tables.csv_table import CsvTable
 from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
 from gd2po.logs.tables.table import ParquetTable, Table
+from gd2po.logs.trackers import find_tracked, open_tracked, without_rollouts
 from gd2po.runs.rollout_files import holder, parse, settled, without_covered
 
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
@@ -26,7 +27,6 @@ _OTHER_FORMATS = {
     b"PK\x03\x04": "a spreadsheet or ZIP archive: save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
     b"ARROW1": "an Arrow IPC file: convert it to Parquet with pyarrow.parquet.write_table",
-    b"SQLite format 3": "an SQLite database: export the table as CSV",
 }
 
 
@@ -56,6 +56,9 @@ def find_files(source: str | Path) -> LogFiles:
     if path.is_dir():
         return _files_of_folder(path)
     files = without_covered(sorted(settled(lambda: _matches(str(source))), key=_natural))
+    tracked = None if files else find_tracked(path)
+    if tracked is not None:
+        return LogFiles(str(source), [tracked], None)
     if not files:
         missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
         raise DataFormatError(f"`source` needs a file, a folder or a quoted glob: {missing} {source}.")
@@ -73,7 +76,13 @@ def _files_of_folder(folder: Path) -> LogFiles:
         if files:
             return LogFiles(str(folder), _of_one_kind(folder / name, files), folder)
     files = _logs_in(folder)
+    tracked = None if files else find_tracked(folder)
+    if tracked is not None:
+        return LogFiles(str(folder), [tracked], None)
     if not files:
+        reason = without_rollouts(folder)
+        if reason is not None:
+            raise DataFormatError(f"{reason} Rollouts are logged by {ways_to_log()}.")
         raise DataFormatError(
             f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in log_folders())} and for files "
             f"ending in .parquet, .jsonl, .csv or .tsv. Rollouts are logged by {ways_to_log()}."
@@ -114,6 +123,10 @@ def open_table(path: Path) -> Table:
     Raises:
         DataFormatError: the file is gone, empty, cut off or of no known kind.
     """
+    if not path.is_file():
+        tracked = open_tracked(path)
+        if tracked is not None:
+            return tracked
     try:
         return _open(path)
     except FileNotFoundError as error:
@@ -154,6 +167,12 @@ def _open(path: Path) -> Table:
             start = stream.read(_SNIFFED_BYTES)
     except OSError as error:
         raise DataFormatError(f"{path} cannot be decompressed: {error}.") from error
+    tracked = open_tracked(path, start)
+    if tracked is not None:
+        return tracked
+    reason = without_rollouts(path)
+    if reason is not None:
+        raise DataFormatError(f"{reason} Rollouts are logged by {ways_to_log()}.")
     if _is_binary(start):
         raise DataFormatError(f"{path} is neither Parquet nor text: a reward log is Parquet, JSONL or CSV.")
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -37,6 +37,16 @@ def log_folders() -> tuple[str, ...]:
     return tuple(dict.fromkeys(folder for dialect in DIALECTS for folder in dialect.folders))
 
 
+def tracked_keys() -> tuple[str, ...]:
+    """Keys under which writers log their rollouts to a tracker, such as W&B or trackio.
+
+    Example:
+        >>> tracked_keys()
+        ('completions',)
+    """
+    return tuple(dict.fromkeys(dialect.tracked_as for dialect in DIALECTS if dialect.tracked_as))
+
+
 def ways_to_log() -> str:
     """How to make each writer log its rollouts, in the middle of a sentence.
 

@@ -61,6 +61,7 @@ class Dialect:
         find_rewards: the rewards by the first rows, the prompt's column and the columns that may be rewards; None where
             they tell nothing.
         folders: subfolders of a run's output folder in which such logs lie.
+        tracked_as: key under which the writer logs such tables to a tracker.
         how_to_log: who writes such a log and when, to end the sentence "Rollouts are logged by ...".
         whole_groups_per_file: no group spans two files, so equal ids in two files are two groups.
         repeats_batches: a step may hold the very rollouts of the step before; they count once.
@@ -90,6 +91,7 @@ class Dialect:
     find_groups: Callable[[pa.Table, str | None], Groups | None] | None = None
     find_rewards: Callable[[pa.Table, str | None, Sequence[str]], Rewards | None] | None = None
     folders: tuple[str, ...] = ()
+    tracked_as: str = ""
     how_to_log: str = ""
     whole_groups_per_file: bool = False
     repeats_batches: bool = False

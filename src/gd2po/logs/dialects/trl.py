@@ -107,6 +107,7 @@ DIALECT = Dialect(
     find_groups=lambda head, prompt: Groups("runs", prompt),
     find_rewards=columns_behind_advantage,
     folders=("completions",),
+    tracked_as="completions",
     how_to_log="TRL with log_completions=True",
     whole_groups_per_file=True,
     repeats_batches=True,  # a generation batch is logged at every step that trains on it

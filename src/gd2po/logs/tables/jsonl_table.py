@@ -19,6 +19,7 @@ import pyarrow.json as pj
 from gd2po.errors import DataFormatError
 from gd2po.logs.cells import plain
 from gd2po.logs.tables.json_values import loads, may_nest_deeply
+from gd2po.logs.tables.records import as_array
 from gd2po.logs.tables.table import HEAD_BYTES, HEAD_ROWS, BadRows, check_names
 from gd2po.logs.tables.text import LONGEST_ROW_BYTES, read_bytes
 
@@ -52,14 +53,14 @@ class JsonlTable:
 
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""
-        arrays = [_array([row.get(name) for row in self._head]) for name in self.names]
+        arrays = [as_array([row.get(name) for row in self._head]) for name in self.names]
         return pa.Table.from_arrays(arrays, names=self.names)
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
         """The columns batch by batch."""
         first_row = 0
         self._bad_lines = []
-        for first_line, block in self._blocks():
+        for first_line, block in line_blocks(self.path):
             batch = self._parse_fast(block, columns, [name for name in columns if name in bad_rows.labels])
             if batch is None:
                 batch = self._parse_slow(block, first_line, columns, bad_rows)
@@ -70,7 +71,7 @@ class JsonlTable:
     def place(self, row: int) -> str:
         """`log.jsonl line 17`."""
         bad, count = set(self._bad_lines), 0
-        for first_line, block in self._blocks():
+        for first_line, block in line_blocks(self.path):
             for line_number, line in enumerate(block.split(b"\n"), first_line):
                 if line.strip() and line_number not in bad:
                     if count == row:
@@ -78,33 +79,11 @@ class JsonlTable:
                     count += 1
         return f"{self.path} row {row + 1}"
 
-    def _blocks(self) -> Iterator[tuple[int, bytes]]:
-        """Blocks of whole lines, each with the number of its first line, from 1."""
-        line_number, rest = 1, b""
-        with pa.input_stream(str(self.path), compression="detect") as stream:
-            while True:
-                data = read_bytes(self.path, stream, BLOCK_BYTES)
-                block = rest + data
-                if line_number == 1 and block.startswith(_BOM):
-                    block = block[len(_BOM) :]
-                cut = block.rfind(b"\n") + 1 if data else len(block)
-                block, rest = block[:cut], block[cut:]
-                if len(rest) > LONGEST_ROW_BYTES:
-                    raise DataFormatError(
-                        f"{self.path} line {line_number + block.count(_LINE_END)} takes more than "
-                        f"{LONGEST_ROW_BYTES:,} bytes, the most that is read of one rollout."
-                    )
-                if block:
-                    yield line_number, block
-                    line_number += block.count(b"\n")
-                if not data:
-                    return
-
     def _read_head(self) -> list[dict[str, Any]]:
         """The first objects. `batches` complains about lines that hold none."""
         rows: list[dict[str, Any]] = []
         size = 0
-        lines = (line for _, block in self._blocks() for line in block.split(b"\n") if line.strip())
+        lines = (line for _, block in line_blocks(self.path) for line in block.split(b"\n") if line.strip())
         for line in itertools.islice(lines, HEAD_ROWS):
             size += len(line)
             if size > HEAD_BYTES and rows:
@@ -190,7 +169,34 @@ class JsonlTable:
                 continue
             for name in columns:
                 values[name].append(row.get(name))
-        return pa.RecordBatch.from_arrays([_array(values[name]) for name in columns], names=list(columns))
+        return pa.RecordBatch.from_arrays([as_array(values[name]) for name in columns], names=list(columns))
+
+
+def line_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Blocks of whole lines, each with the number of its first line, from 1.
+
+    Raises:
+        DataFormatError: a line is too long, or the file is damaged.
+    """
+    line_number, rest = 1, b""
+    with pa.input_stream(str(path), compression="detect") as stream:
+        while True:
+            data = read_bytes(path, stream, BLOCK_BYTES)
+            block = rest + data
+            if line_number == 1 and block.startswith(_BOM):
+                block = block[len(_BOM) :]
+            cut = block.rfind(b"\n") + 1 if data else len(block)
+            block, rest = block[:cut], block[cut:]
+            if len(rest) > LONGEST_ROW_BYTES:
+                raise DataFormatError(
+                    f"{path} line {line_number + block.count(_LINE_END)} takes more than "
+                    f"{LONGEST_ROW_BYTES:,} bytes, the most that is read of one rollout."
+                )
+            if block:
+                yield line_number, block
+                line_number += block.count(b"\n")
+            if not data:
+                return
 
 
 def _holds_objects_only(block: bytes) -> bool:
@@ -211,18 +217,6 @@ def _holds_objects_only(block: bytes) -> bool:
         except (ValueError, RecursionError):
             return False
     return True
-
-
-def _array(values: list[Any]) -> pa.Array:
-    """Python values as an Arrow array, or as JSON text where their types do not mix."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        texts = [
-            value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            for value in values
-        ]
-        return pa.array(texts, pa.string())
 
 
 def check_jsonl(path: Path, start: bytes) -> None:

@@ -1,0 +1,76 @@
+"""Tables that a run logged to a tracker, one after the other.
+
+A tracker gets whatever a trainer has: TRL logs its last batch again at the end of a run, and evaluation under the same
+step. Where the dialect says so, only the first table of a step counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from gd2po.errors import DataFormatError
+from gd2po.logs.tables.records import Record, RecordTable
+from gd2po.logs.tables.table import BadRows
+from gd2po.report.wording import counted
+
+LARGEST_TABLE_BYTES = 256 * 1024 * 1024
+"""One logged table is parsed as a whole; a larger one is refused."""
+
+
+class Logged(NamedTuple):
+    """One logged table."""
+
+    place: str
+    """For people."""
+    rows: list[dict[str, Any]]
+    size: int
+    """Bytes of its JSON."""
+
+
+class TrackedTable(RecordTable):
+    """The rows of tables that were logged one after the other."""
+
+    one_table_per: str | None = None
+    """A column: only the first table that has a value of it counts. None takes all tables."""
+
+    def tables(self) -> Iterator[Logged]:
+        """The tables in the order of logging.
+
+        Raises:
+            DataFormatError: one cannot be read.
+        """
+        raise NotImplementedError
+
+    def records(self, bad_rows: BadRows) -> Iterator[Record]:
+        """The rows of all tables that count."""
+        seen: set[str] = set()
+        repeated = 0
+        for table in self.tables():
+            if self.one_table_per is not None:
+                values = {str(row.get(self.one_table_per)) for row in table.rows}
+                if values & seen:
+                    repeated += 1
+                    continue
+                seen |= values
+            size = table.size // max(len(table.rows), 1)
+            for number, row in enumerate(table.rows, 1):
+                yield Record(row, f"{table.place} row {number}", size)
+        if repeated:
+            self.notes[:] = [
+                f"{counted(repeated, 'table repeats', 'tables repeat')} a {self.one_table_per} that was logged before, "
+                "as trainers do when they evaluate and at their end, and is excluded."
+            ]
+
+
+def check_size(size: int, place: str) -> None:
+    """Raise for a table that is too large to be parsed as a whole.
+
+    Raises:
+        DataFormatError: it is.
+    """
+    if size > LARGEST_TABLE_BYTES:
+        raise DataFormatError(
+            f"{place} takes {size:,} bytes, and a logged table is read up to {LARGEST_TABLE_BYTES:,}: export it as "
+            "Parquet."
+        )
