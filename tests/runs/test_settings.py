@@ -69,6 +69,7 @@ def test_the_log_goes_before_the_folder(tmp_path: Path) -> None:
         ({"advantage_estimator": "gd2po", "filtering": "snr", "snr_threshold": 0.8}, "gd2po-snr 0.8"),
         ({"advantage_estimator": "gd2po", "filtering": "hard", "snr_threshold": 0.8}, "gd2po-hard snr_threshold=0.8"),
         ({"advantage_estimator": "gd2po", "snr_threshold": "auto", "whitening": None}, "gd2po-auto"),
+        ({"advantage_estimator": "gd2po", "filtering": "snr", "snr_threshold": "0.8"}, "gd2po-snr 0.8"),
         (
             {"advantage_estimator": "gd2po", "filtering": "hard", "conflict_pairs": "correlated", "other": [1]},
             "gd2po-gated",
@@ -192,6 +193,11 @@ def test_families_follow_their_names(tmp_path: Path) -> None:
     bad = RunSettings.find({**run, "reward_families": {"brief": 7}}, None, NAMES)
     assert bad.setting is not None
     assert "The reward families in its rollout log were not understood: `reward_families` must name one" in bad.notes[0]
+
+
+def test_families_that_the_command_line_took_as_json_are_read(tmp_path: Path) -> None:
+    found = from_config(tmp_path, {"reward_families": json.dumps(dict.fromkeys(NAMES, "one"))})
+    assert found.reward_families == ["one"] * len(NAMES)
 
 
 def test_weights_follow_their_names() -> None:

@@ -14,6 +14,7 @@ import torch
 from gd2po.core import Setting
 from gd2po.core.families import family_labels
 from gd2po.core.tolerances import SHARE_ROUNDING, SNR_EPS
+from gd2po.diagnosis.held_out import held_out_section
 from gd2po.diagnosis.model import (
     ConditionNumbers,
     ConditionOrigin,
@@ -42,6 +43,7 @@ from gd2po.diagnosis.sections import (
     shown_texts,
     source_section,
 )
+from gd2po.diagnosis.verdict.action import Origin, next_action
 from gd2po.diagnosis.verdict.conflicts import judge, pair_kinds
 from gd2po.diagnosis.verdict.evidence import Evidence
 from gd2po.errors import DataFormatError, InvalidInputError
@@ -116,7 +118,9 @@ def diagnose(
         evaluated = evaluate_settings(seen, names, weights.usual, run, settings.reward_families)
         found = _families(seen, names, rewards, settings)
         conditions = _conditions(as_given, names, weights.usual, settings, asked, rewards)
-    notes = [*settings.notes, *_assumptions(settings, weights_origin, weights.without(steps["step"])), *evaluated.notes]
+    held_out, unread = held_out_section(log.files.run_folder)
+    assumptions = _assumptions(settings, weights_origin, weights.without(steps["step"]))
+    notes = [*settings.notes, *assumptions, *evaluated.notes, *unread]
     source = source_section(log, sums, steps, settings=settings, weights_origin=weights_origin, notes=notes)
     kinds = pair_kinds(estimates)
     overall = overall_section(estimates)
@@ -124,9 +128,13 @@ def diagnose(
     texts = shown_texts(log, sums, *found)
     families = families_section(log, names, *found, [k for k, one in enumerate(rewards) if one.counts], texts)
     own = next((method for method in evaluated.numbers if method.is_run), None)
+    evidence = Evidence(source, rewards, overall, explorer, estimates, kinds, families, own)
+    verdict = judge(evidence)
     return Diagnosis(
         source=source,
-        verdict=judge(Evidence(source, rewards, overall, explorer, estimates, kinds, families, own)),
+        verdict=verdict,
+        action=next_action(verdict, evidence, Origin.of(settings, log.files.run_folder)),
+        held_out=held_out,
         rewards=rewards,
         pairs=pairs_section(names, kinds, estimates),
         families=families,

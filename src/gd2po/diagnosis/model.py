@@ -229,6 +229,8 @@ class ShownRollout:
     reward_advantages: list[float]
     snr: float
     conflict: bool
+    count: int
+    """Rollouts of the group with this completion and these rewards, among those that conflict the most."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +287,8 @@ class FamilyRollout:
     ahead: float
     """By how much, in standard deviations of the rewards."""
     scores: dict[str, float | None]
+    count: int
+    """Such rollouts, of the same text and scores, among those that show the disagreement best."""
 
 
 @dataclass(frozen=True)
@@ -347,11 +351,46 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Action:
+    """What to do next: the one thing that follows from the verdict."""
+
+    title: str
+    text: str
+    command: str | None
+    """For a shell; None where there is nothing to run, or no run folder to start from."""
+    configuration: str | None
+    """Lines of a configuration in YAML, where the log is in no run folder."""
+
+
+@dataclass(frozen=True)
+class HeldOutScore:
+    """A mean over the held-out prompts."""
+
+    name: str
+    is_share: bool
+    values: list[float | None]
+    """One per evaluation."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How the policy scored on prompts that it was not trained on."""
+
+    num_prompts: int
+    steps: list[int]
+    """Steps of training behind it, per evaluation."""
+    scores: list[HeldOutScore]
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """Everything that is known about a log."""
 
     source: Source
     verdict: Verdict
+    action: Action
+    held_out: HeldOut | None
+    """None where the log is in no run folder, or the run scored none."""
     rewards: list[RewardNumbers]
     pairs: list[PairNumbers]
     families: list[FamilyNumbers]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,12 @@ MOST_POINTS = 200
 
 SHOWN_GROUPS = 8
 """Most conflicted prompts that a report shows."""
+
+SHOWN_ROLLOUTS = 8
+"""Different rollouts of a conflicted group that a report shows."""
+
+SHOWN_OF_FAMILY = 5
+"""Different rollouts that a report shows of those on which a family disagrees."""
 
 LONGEST_TEXT = 4000
 """Characters of a prompt or completion that a report shows."""
@@ -168,10 +176,9 @@ def families_section(
 ) -> list[FamilyNumbers]:
     """The families, with the rollouts that show best how each disagrees."""
 
-    def rollout(family: FoundFamily, shown: ShownPlace) -> FamilyRollout:
+    def rollout(family: FoundFamily, shown: ShownPlace, count: int) -> FamilyRollout:
         place = int(sample.places[shown.row])
         prompt, completion = texts.get(place, (None, None))
-        scores = sample.rewards[shown.row].tolist()
         return FamilyRollout(
             step=int(sample.steps[shown.row]),
             where=log.place(place),
@@ -179,8 +186,21 @@ def families_section(
             completion=_cut(completion, LONGEST_EXCERPT),
             reward=names[shown.reward],
             ahead=shown.ahead,
-            scores={names[k]: _decimal(scores[k]) for k in family.members},
+            scores=scores(family, shown),
+            count=count,
         )
+
+    def scores(family: FoundFamily, shown: ShownPlace) -> dict[str, float | None]:
+        row = sample.rewards[shown.row].tolist()
+        return {names[k]: _decimal(row[k]) for k in family.members}
+
+    def different(family: FoundFamily) -> list[FamilyRollout]:
+        texts_and_scores = [
+            (texts.get(int(sample.places[shown.row]), (None, None))[1], tuple(scores(family, shown).values()))
+            for shown in family.shown
+        ]
+        merged = _first_of_each(texts_and_scores)[:SHOWN_OF_FAMILY]
+        return [rollout(family, family.shown[first], count) for first, count in merged]
 
     sections = []
     for family in found:
@@ -199,7 +219,7 @@ def families_section(
                 uneven_sureness=family.uneven_sureness,
                 far=family.far,
                 methods=family.methods,
-                rollouts=[rollout(family, shown) for shown in family.shown],
+                rollouts=different(family),
                 declaration=declaration(members, family.label),
                 world=resembled_world(family, has_others=len(active) > len(members)),
                 evidence=EVIDENCE,
@@ -316,23 +336,38 @@ def prompts_section(log: RewardLog, sums: Sums, texts: Texts) -> list[ShownGroup
         if prompt is not None and prompt in prompts:
             continue
         prompts.add(prompt or "")
-        rollouts = [
-            ShownRollout(
-                completion=_cut(texts.get(place, (None, None))[1]),
-                rewards=[_decimal(value) for value in rewards],
-                reward_advantages=advantages.tolist(),
-                snr=float(snr),
-                conflict=conflict,
-            )
-            for place, rewards, advantages, snr, conflict in zip(
-                group.places.tolist(), group.rewards, group.reward_advantages, group.snr, group.conflicts, strict=True
-            )
-        ]
+        rollouts = _different_rollouts(group, texts)
         where = log.place(int(group.places[0]))
         shown.append(ShownGroup(group.step, _cut(prompt), group.size, group.lost, where, rollouts))
         if len(shown) == SHOWN_GROUPS:
             break
     return shown
+
+
+def _different_rollouts(group: ConflictedGroup, texts: Texts) -> list[ShownRollout]:
+    """Those of a group that conflict the most, in the order of the log, the same completion with its rewards once."""
+    completions = [texts.get(place, (None, None))[1] for place in group.places.tolist()]
+    rewards = [tuple(_decimal(value) for value in row) for row in group.rewards]
+    merged = _first_of_each(list(zip(completions, rewards, strict=True)))
+    strongest = sorted(merged, key=lambda item: -group.cancelled[item[0]])[:SHOWN_ROLLOUTS]
+    return [
+        ShownRollout(
+            completion=_cut(completions[first]),
+            rewards=list(rewards[first]),
+            reward_advantages=group.reward_advantages[first].tolist(),
+            snr=float(group.snr[first]),
+            conflict=group.conflicts[first],
+            count=count,
+        )
+        for first, count in sorted(strongest)
+    ]
+
+
+def _first_of_each(shown: Sequence[tuple[str | None, Any]]) -> list[tuple[int, int]]:
+    """Where each text with what belongs to it comes first, and how often it comes; no text is like no other."""
+    keys = [index if text is None else (text, rest) for index, (text, rest) in enumerate(shown)]
+    counts = Counter(keys)
+    return [(keys.index(key), count) for key, count in counts.items()]
 
 
 def _cut(text: str | None, longest: int = LONGEST_TEXT) -> str | None:

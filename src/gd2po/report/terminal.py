@@ -125,11 +125,16 @@ def print_parts(parts: Sequence[Part], console: Console, plain_width: int = PLAI
     if console.is_terminal:
         for part in parts:
             for one in fitted(part, console) if isinstance(part, Table) else [part]:
-                console.print(one, highlight=False)
+                console.print(one, highlight=False, soft_wrap=_stays_whole(one))
         return
     text = io.StringIO()
     plain = Console(file=text, width=plain_width, no_color=True, highlight=False)
     for part in parts:
-        plain.print(part)
+        plain.print(part, soft_wrap=_stays_whole(part))
     # Rich fills its lines up with blanks, which a file has no use for.
     console.file.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
+
+
+def _stays_whole(part: Part) -> bool:
+    """Whether no line of a part may be folded, as of a command to paste."""
+    return isinstance(part, Text) and bool(part.no_wrap)

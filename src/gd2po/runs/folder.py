@@ -176,3 +176,24 @@ def write_evaluation(folder: Path, step: int, scores: dict[str, Any]) -> None:
     by_step = {json.loads(line)["step"]: line for line in lines}
     by_step[step] = json.dumps(plain({"step": step, **scores}), ensure_ascii=False, allow_nan=False)
     write_text(path, "".join(f"{by_step[known]}\n" for known in sorted(by_step)))
+
+
+def read_evaluations(folder: Path) -> list[dict[str, Any]]:
+    """The held-out scores of a run, as `write_evaluation` took them, in the order of their steps.
+
+    Returns:
+        An entry per evaluation; none where the run has scored nothing.
+
+    Raises:
+        DataFormatError: the file cannot be read, or holds something else.
+    """
+    path = folder / EVALUATIONS
+    if not path.is_file():
+        return []
+    try:
+        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataFormatError(f"{path} cannot be read: {error}") from error
+    if not all(isinstance(entry, dict) and isinstance(entry.get("step"), int) for entry in found):
+        raise DataFormatError(f"{path} does not hold the held-out scores of a run: every line needs a step.")
+    return sorted(found, key=lambda entry: entry["step"])

@@ -13,7 +13,7 @@ import yaml
 
 from gd2po.core import Setting
 from gd2po.core.batch import Weights
-from gd2po.core.families import family_labels
+from gd2po.core.families import families_of_json, family_labels
 from gd2po.core.setting import method_named
 from gd2po.errors import GD2POError
 from gd2po.runs.folder import CONFIG
@@ -195,7 +195,11 @@ def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
         return None
     method = method_named(_text(config["advantage_estimator"], "advantage_estimator"), "`advantage_estimator`")
     # The file holds the options of all methods; None stands for the method's own default.
-    options = {name: config[name] for name in method.options if config.get(name) is not None}
+    options = {
+        name: config[name] if option.bounds is None else _number(config[name])
+        for name, option in method.options.items()
+        if config.get(name) is not None
+    }
     if "scale_rewards" in options:
         scale = options["scale_rewards"]
         if not isinstance(scale, (str, bool)) or scale not in _SCALE_REWARDS:
@@ -251,6 +255,8 @@ def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[floa
 
 def _families(families: Any, reward_names: Sequence[str]) -> list[str] | None:
     """One per reward of the log, which need not be all rewards of the run."""
+    if isinstance(families, str):  # as the command line took it
+        families = families_of_json(families, "reward_families")
     if isinstance(families, Mapping):
         families = {name: families[name] for name in reward_names if name in families} or None
     return family_labels(families, reward_names, "reward_families")

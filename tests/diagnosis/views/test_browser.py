@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,66 @@ def test_it_draws_without_errors_requests_or_sideways_scrolling(
 def test_the_verdict_comes_first(visit: Any) -> None:
     page, _, _ = visit()
     assert page.text_content("h1").startswith("A trade-off")
-    top = page.evaluate("document.querySelector('#verdict .finding').getBoundingClientRect().bottom")
-    assert top < 900
+    assert page.evaluate("document.querySelector('#action').getBoundingClientRect().bottom") < 900
+
+
+def test_what_is_to_be_pasted_is_copied_as_it_is(visit: Any) -> None:
+    page, complaints, _ = visit()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#copy")
+    page.wait_for_selector("#copy:text('Copied')")
+    pasted = page.evaluate("navigator.clipboard.readText()")
+    assert pasted == page.text_content("#to-paste") == "reward_weights: [1.0, 1.0, 1.0]"
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def page_of(make_log: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The page of a log with so many rewards of long names."""
+
+    def make(count: int) -> Path:
+        def rewards(random: np.random.Generator, groups: int, size: int) -> dict[str, np.ndarray]:
+            return {f"reward_that_judges_aspect_{k:02d}": random.normal(size=(groups, size)) for k in range(count)}
+
+        folder = tmp_path_factory.mktemp("many")
+        log_file = write_columns(make_log(rewards, steps=1, groups=16).columns, folder / "log.parquet")
+        return write_html(diagnose(RewardLog(log_file)), folder / "page.html")
+
+    return make
+
+
+BOXES = """selector => [...document.querySelectorAll(selector)].map(one => {
+  const box = one.getBoundingClientRect(), card = one.closest('.card').getBoundingClientRect();
+  return [box.left, box.right, card.left, card.right, one.textContent];
+})"""
+
+
+@pytest.mark.parametrize("count", [3, 4, 6, 12, 30])
+def test_the_labels_of_the_heatmaps_fit_on_a_phone(open_page: Any, page_of: Any, count: int) -> None:
+    page, complaints, _ = open_page(page_of(count), 390, "light")
+    page.wait_for_selector("#heat-correlation svg .ytick")
+    for axis in ("xtick", "ytick"):
+        boxes = page.evaluate(BOXES, f"#heat-correlation .{axis} text")
+        assert boxes
+        assert all(card_left <= left and right <= card_right for left, right, card_left, card_right, _ in boxes)
+    numbered = page.is_visible("#pairs .numbers")
+    assert numbered is (count > 4)
+    if numbered:  # the labels stand side by side, and the key names every reward
+        ends = sorted((left, right) for left, right, *_ in page.evaluate(BOXES, "#heat-correlation .xtick text"))
+        assert all(before[1] < after[0] for before, after in pairwise(ends))
+        assert page.locator("#pairs .numbers").first.locator("span").count() == count
+    cells = page.evaluate(BOXES, "#heat-correlation .heatmap-label text")
+    widths = [right - left for left, right, *_ in cells]
+    room = page.evaluate("document.getElementById('heat-correlation')._fullLayout.xaxis._length") / count
+    assert (len(cells) > 0) is (count <= 6)
+    assert all(width < room for width in widths)
+    assert complaints == []
+
+
+def test_names_label_the_heatmaps_where_there_is_room(visit: Any) -> None:
+    page, _, _ = visit(1400)
+    assert "brevity" in [text for *_, text in page.evaluate(BOXES, "#heat-correlation .xtick text")]
+    assert not page.is_visible("#pairs .numbers")
 
 
 def test_the_explorer_follows_the_threshold(visit: Any) -> None:

@@ -11,17 +11,17 @@ from rich.console import Console
 
 from gd2po.core import Setting
 from gd2po.diagnosis import RewardLog, diagnose, print_diagnosis, render_html
-from gd2po.diagnosis.views.methods import main_methods
+from gd2po.diagnosis.views.methods import main_methods, recommended_threshold
 
-USUAL = ["grpo", "gdpo", "gd2po-snr 0.3", "gd2po-hard", "gd2po-auto"]
+USUAL = ["consensus", "gdpo", "grpo", "gd2po-snr 0.3", "gd2po-hard", "gd2po-auto"]
 
 
 @pytest.mark.parametrize(
     ("setting", "shown"),
     [
         (None, USUAL),
-        ("gdpo", ["gdpo", "grpo", "gd2po-snr 0.3", "gd2po-hard", "gd2po-auto"]),
-        ("gd2po-gated", ["gd2po-gated", *USUAL]),
+        ("gdpo", ["gdpo", "consensus", "grpo", "gd2po-snr 0.3", "gd2po-hard", "gd2po-auto"]),
+        ("gd2po-gated", ["gd2po-gated", *USUAL[:5]]),
     ],
 )
 def test_at_most_six_methods_are_seen_first(write_log: Any, small_table: Any, setting: Any, shown: list[str]) -> None:
@@ -34,7 +34,7 @@ def test_at_most_six_methods_are_seen_first(write_log: Any, small_table: Any, se
     out = io.StringIO()
     print_diagnosis(diagnosis, Console(file=out))
     table = out.getvalue().split("What each method would do")[1]
-    rows = re.findall(r"^ (g\w+[^ ]*(?: [\d.]+)?)(?: \(this run\))? ", table, re.MULTILINE)
+    rows = re.findall(r"^ ([cg]\w+[^ ]*(?: [\d.]+)?)(?: \(this run\))? ", table, re.MULTILINE)
     assert rows == shown
     assert ("(this run)" in table) is (setting is not None)
 
@@ -81,3 +81,13 @@ def test_a_method_that_does_not_say_whose_its_advantage_is_has_no_voice(write_lo
     page = render_html(diagnosis)
     assert page.count('class="voices"') == len(diagnosis.methods) - len(silent)
     assert page.count('data-label="Voice">–') == len(silent)
+
+
+def test_a_threshold_next_to_the_runs_own_is_not_recommended(make_log: Any, write_log: Any, trade_off: Any) -> None:
+    path = write_log(make_log(trade_off).columns)
+    best = diagnose(RewardLog(path)).explorer.recommended_threshold
+    assert 0.05 < best < 0.5
+    for own, shown in ((best - 0.02, 0.0), (best + 0.02, 0.0), (1.0, best)):
+        diagnosis = diagnose(RewardLog(path), setting=Setting.of({"snr_threshold": round(own, 2)}, "test"))
+        assert recommended_threshold(diagnosis.explorer) == shown
+        assert ("leaves every reward" in render_html(diagnosis)) is (shown > 0)

@@ -103,3 +103,60 @@ def test_the_page_says_how_the_run_was_made_and_who_says_so(write_log: Any, smal
     log = RewardLog(write_log(small_table))
     assert "gd2po-hard, as the caller says" in render_html(diagnose(log, setting=Setting.named("gd2po-hard", "test")))
     assert " says</span>" not in render_html(diagnose(log))
+
+
+def test_the_same_completion_is_shown_once_with_its_count(write_log: Any) -> None:
+    columns = {
+        "group": [0] * 12,
+        "correct": [1.0] * 6 + [0.0] * 6,
+        "brief": [0.0] * 6 + [1.0] * 5 + [0.5],
+        "prompt": ["Why?"] * 12,
+        "completion": ["because, at length"] * 5 + ["other"] + ["no"] * 6,
+    }
+    diagnosis = diagnose(RewardLog(write_log(columns)))
+    (group,) = diagnosis.prompts
+    assert [(rollout.completion, rollout.count) for rollout in group.rollouts] == [
+        ("because, at length", 5), ("other", 1), ("no", 5), ("no", 1)
+    ]  # fmt: skip
+    page = render_html(diagnosis)
+    assert page.count("<pre>because, at length</pre>") == 1
+    assert page.count("5 times · ") == 2
+    assert "rollouts, those that conflict the most" not in page  # all twelve are there
+
+
+def test_rollouts_without_texts_are_not_taken_for_the_same(write_log: Any) -> None:
+    columns = {"group": [0] * 4, "correct": [1.0, 1.0, 0.0, 0.0], "brief": [0.0, 0.0, 1.0, 1.0]}
+    (group,) = diagnose(RewardLog(write_log(columns))).prompts
+    assert [rollout.count for rollout in group.rollouts] == [1] * 4
+
+
+def test_more_different_completions_than_fit_are_those_that_conflict_the_most(write_log: Any) -> None:
+    gaps = [row / 10 for row in range(20)]
+    columns = {
+        "group": [0] * 40,
+        "correct": [gap for gap in gaps for _ in range(2)],
+        "brief": [-gap for gap in gaps for _ in range(2)],
+        "prompt": ["Why?"] * 40,
+        "completion": [f"answer {row}" for row in range(20) for _ in range(2)],
+    }
+    (group,) = diagnose(RewardLog(write_log(columns))).prompts
+    assert [rollout.completion for rollout in group.rollouts] == [
+        f"answer {row}" for row in (0, 1, 2, 3, 16, 17, 18, 19)
+    ]
+    assert {rollout.count for rollout in group.rollouts} == {2}
+
+
+def test_what_is_to_be_done_stands_before_the_findings(write_log: Any, small_table: Any) -> None:
+    diagnosis = diagnose(RewardLog(write_log(small_table)))
+    page = render_html(diagnosis)
+    assert page.index(diagnosis.action.title) < page.index(diagnosis.verdict.findings[0].advice)
+
+
+def test_terms_are_explained_where_they_first_stand(make_log: Any, write_log: Any, trade_off: Any) -> None:
+    page = render_html(diagnose(RewardLog(write_log(make_log(trade_off).columns))))
+    body = page[page.index('id="evidence"') :]
+    text = re.sub(r"<(?!b>|/b>)[^>]*>", " ", body[: body.index('<script type="application/json"')])
+    for term, word in (("group", "groups"), ("signal", "signal"), ("penalties", "penalties"), ("filter", "filter")):
+        assert 0 <= text.index(f"<b>{term}</b>") <= text.index(word)
+    for term in ("constant group", "correlation", "score", "Effective sample", "Voice", "resample"):
+        assert f"<b>{term}</b>" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from typing import Any
@@ -27,7 +28,7 @@ def test_out_of_a_terminal_it_is_plain(diagnosis: Diagnosis) -> None:
     text = out.getvalue()
     assert "\x1b" not in text
     assert all(line == line.rstrip() and len(line) <= 120 for line in text.splitlines())
-    assert f"\n{diagnosis.verdict.headline}\n" in text
+    assert f"\n{diagnosis.verdict.headline}\nWhat to do: {diagnosis.action.title}\n" in text
     for words in (
         "Rewards",
         "Pairs",
@@ -79,3 +80,13 @@ def test_shares_are_never_rounded_to_what_they_are_not() -> None:
         "0%", "<0.1%", "0.4%", "9.9%", "10%", "99.4%", ">99.9%", "100%",
     ]  # fmt: skip
     assert with_interval(Interval(None, None, None)) == "–"
+
+
+def test_a_command_to_paste_is_one_line_however_narrow_the_terminal(diagnosis: Diagnosis) -> None:
+    command = "gd2po train --config runs/one/config.yaml --reward_weights 1 1 " + "x" * 200
+    told = dataclasses.replace(diagnosis, action=dataclasses.replace(diagnosis.action, command=command))
+    for terminal in (True, False):
+        out = io.StringIO()
+        print_diagnosis(told, Console(file=out, width=60, force_terminal=terminal, color_system=None))
+        (line,) = [line for line in out.getvalue().splitlines() if " train --config" in line]
+        assert line.endswith(command.removeprefix("gd2po"))

@@ -34,8 +34,8 @@ MOST_NUMBERS = 2**22
 MOST_REWARDS = 16
 """Families are looked for among so many rewards at most: of more, say which they are."""
 
-SHOWN = 5
-"""Rollouts that show best how a family disagrees."""
+REMEMBERED = 25
+"""Rollouts that show best how a family disagrees, to choose those with different completions from."""
 
 FAR_DEVIATIONS = 3.0
 """Robust standard deviations of the disagreement from which on a score is far from its partners; of normal errors about
@@ -323,7 +323,7 @@ def _family(
             above[:, column] = is_above
     shown_from = np.where(above, excess, -np.inf) if above.any() else excess
     shown = []
-    for place in np.argsort(-shown_from.max(1), kind="stable")[:SHOWN].tolist():
+    for place in np.argsort(-shown_from.max(1), kind="stable")[:REMEMBERED].tolist():
         column = int(shown_from[place].argmax())
         if shown_from[place, column] > 0:
             shown.append(ShownPlace(place, members[column], float(excess[place, column])))

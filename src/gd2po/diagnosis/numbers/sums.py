@@ -24,8 +24,8 @@ resamples groups; after that each further group goes to a block at random, and b
 SHOWN_CANDIDATES = 64
 """Most conflicted groups that are remembered, to choose those with different prompts from."""
 
-SHOWN_ROLLOUTS = 8
-"""Rollouts of a conflicted group that are shown."""
+REMEMBERED_ROLLOUTS = 32
+"""Rollouts of a conflicted group that are remembered, to choose those with different completions from."""
 
 MOST_DISTINCT = 16
 """Values of a reward that are told apart."""
@@ -43,6 +43,8 @@ class ConflictedGroup:
     rewards: Floats
     reward_advantages: Floats
     snr: Floats
+    cancelled: Floats
+    """Signal of each rollout that cancels."""
     conflicts: list[bool]
 
 
@@ -169,7 +171,7 @@ class Sums:
             size = int(batch.group_sizes[group])
             rows = slice(begin, begin + size)
             # The rollouts of a large group that conflict the most, in the order of the log.
-            strongest = np.sort(np.argsort(-cancelled[rows], kind="stable")[:SHOWN_ROLLOUTS])
+            strongest = np.sort(np.argsort(-cancelled[rows], kind="stable")[:REMEMBERED_ROLLOUTS])
             shown = begin + strongest
             step = int(batch.steps[batch.steps_of_groups[group]])
             entry = ConflictedGroup(
@@ -180,6 +182,7 @@ class Sums:
                 rewards=batch.rewards[shown],
                 reward_advantages=result.reward_advantages.numpy()[shown],
                 snr=batch.scores[shown],
+                cancelled=cancelled[shown],
                 conflicts=result.conflict_mask.numpy()[shown].tolist(),
             )
             # The place breaks ties, so that the choice does not depend on the size of chunks.

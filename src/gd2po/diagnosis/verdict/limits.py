@@ -36,6 +36,9 @@ DOMINATING_SHARE = 0.8
 STARVED_RETAINED = 0.5
 """A filter starves a reward if it keeps less than this share of its signal or of its penalties."""
 
+LEAST_KEPT_CHANGE = 0.05
+"""Two thresholds are one if they keep shares of the rollouts, and of each reward, that differ by less than this."""
+
 SAME_AS_HARD = 0.99
 """The SNR filter is the hard filter if it drops this share of the conflicts."""
 

@@ -10,12 +10,16 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from gd2po.diagnosis.model import Course, Diagnosis, Explorer
+from gd2po.diagnosis.model import Course, Diagnosis, Explorer, HeldOutScore
 from gd2po.diagnosis.numbers.sums import pairs_of
+from gd2po.diagnosis.views.methods import score_in_words
 from gd2po.report.charts import MUTED, NEUTRAL, base_layout, plain_text, reward_colour, short
 from gd2po.report.wording import number, percent, signed
 
 LONGEST_LABEL = 16
+OTHER_COLOUR = 6
+"""Of a held-out score that is no reward."""
+
 MOST_LABELLED = 10
 """Rewards up to which the cells of a heatmap hold numbers."""
 
@@ -31,6 +35,11 @@ def all_charts(diagnosis: Diagnosis) -> dict[str, Any]:
         charts["course-conflicts"] = _curve(course, course.conflict_rate, NEUTRAL, "conflict rate", share=True)
         if course.length is not None:
             charts["course-length"] = _curve(course, course.length, MUTED, "tokens", share=False)
+    held_out = diagnosis.held_out
+    if held_out is not None and len(held_out.steps) > 2:
+        for index, score in enumerate(held_out.scores):
+            colour = reward_colour(names.index(score.name) if score.name in names else OTHER_COLOUR)
+            charts[f"held-out-{index}"] = _scores(held_out.steps, score, colour)
     if len(names) > 1:
         charts["heat-conflicts"] = _heatmap(diagnosis, names, "conflict")
         charts["heat-correlation"] = _heatmap(diagnosis, names, "correlation")
@@ -61,6 +70,24 @@ def _curve(course: Course, values: Sequence[float | None], colour: str, label: s
     return figure
 
 
+def _scores(steps: Sequence[int], score: HeldOutScore, colour: str) -> go.Figure:
+    """A held-out score over the evaluations."""
+    line = go.Scatter(
+        x=list(steps),
+        y=[short(value) for value in score.values],
+        mode="lines+markers",
+        line={"width": 2},
+        marker={"size": 6},
+        customdata=[score_in_words(score, value) for value in score.values],
+        hovertemplate="step %{x}<br>%{customdata}<extra></extra>",
+        meta={"colour": colour},
+    )
+    figure = go.Figure(line, layout=base_layout(height=150))
+    figure.update_xaxes(nticks=5, showgrid=False)
+    figure.update_yaxes(nticks=4, tickformat=".0%" if score.is_share else None)
+    return figure
+
+
 def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure:
     """Pairs of rewards: how often they conflict, or how they correlate inside groups."""
     size = len(names)
@@ -72,7 +99,7 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         values[j][k] = values[k][j] = short(value)
         texts[j][k] = texts[k][j] = text
     # A pair of index axes instead of names: two rewards may share their first letters.
-    labels = [plain_text(_short_name(name)) for name in names]
+    shortened = [_short_name(name) for name in names]
     ticks = list(range(size))
     heat = go.Heatmap(
         z=values,
@@ -80,7 +107,6 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         y=ticks,
         text=texts,
         texttemplate="%{text}" if size <= MOST_LABELLED else None,
-        textfont={"size": 13},
         customdata=[[plain_text(f"{names[j]} and {names[k]}") for k in ticks] for j in ticks],
         hovertemplate="%{customdata}<br>%{text}<extra></extra>",
         hoverongaps=False,
@@ -92,10 +118,10 @@ def _heatmap(diagnosis: Diagnosis, names: Sequence[str], what: str) -> go.Figure
         meta={"scale": "sequential" if what == "conflict" else "diverging"},
     )
     figure = go.Figure(heat, layout=base_layout(height=max(220, 60 + 52 * size)))
-    figure.update_xaxes(
-        tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, tickangle=0 if size < 4 else -40
-    )
-    figure.update_yaxes(tickvals=ticks, ticktext=labels, showgrid=False, ticks="", showline=False, autorange="reversed")
+    # The page's script labels the axes, since what fits depends on the width.
+    figure.update_layout(meta={"names": shortened, "labels": [plain_text(name) for name in shortened]})
+    figure.update_xaxes(showgrid=False, ticks="", showline=False)
+    figure.update_yaxes(showgrid=False, ticks="", showline=False, autorange="reversed")
     return figure
 
 

@@ -6,24 +6,33 @@ from collections.abc import Sequence
 
 from gd2po.core import Setting
 from gd2po.diagnosis.model import (
+    Action,
     ConditionOrigin,
     Diagnosis,
+    Explorer,
     FamilyNumbers,
     FamilyOrigin,
+    HeldOutScore,
     MethodNumbers,
     RewardNumbers,
 )
-from gd2po.report.wording import join, number, percent
+from gd2po.diagnosis.numbers.sums import threshold_index
+from gd2po.diagnosis.verdict.limits import LEAST_KEPT_CHANGE
+from gd2po.report.commands import program
+from gd2po.report.wording import UNDEFINED, join, number, percent
 
-_MAIN_LABELS = ("grpo", "gdpo", "gd2po", "gd2po-hard", "gd2po-auto")
+_MAIN_LABELS = ("consensus", "gdpo", "grpo", "gd2po", "gd2po-hard", "gd2po-auto")
+
+MOST_METHODS = 6
+"""Methods that are shown at once."""
 
 
 def main_methods(methods: Sequence[MethodNumbers]) -> tuple[list[MethodNumbers], list[MethodNumbers]]:
-    """The methods to show, the run's own first, and the others."""
+    """The methods to show, at most six with the run's own first, and the others."""
     labels = [Setting.named(label, "main methods").label for label in _MAIN_LABELS]
     own = [method for method in methods if method.is_run]
     usual = [method for label in labels for method in methods if method.name == label and not method.is_run]
-    shown = [*own, *usual]
+    shown = [*own, *usual][:MOST_METHODS]
     return shown, [method for method in methods if method not in shown]
 
 
@@ -39,6 +48,38 @@ def warnings_of(methods: Sequence[MethodNumbers]) -> list[str]:
         text if any(text.startswith(f"{name}:") for name in names) else f"{join(names, most=len(names))}: {text}"
         for text, names in by_text.items()
     ]
+
+
+def recommended_threshold(explorer: Explorer) -> float:
+    """The largest threshold that leaves every reward enough; 0 if it does nothing that the marked one does not."""
+    marked, other = (threshold_index(at) for at in (explorer.marked_threshold, explorer.recommended_threshold))
+    kept: list[Sequence[float | None]] = [explorer.keep_rate]
+    kept += [*explorer.retained.values(), *explorer.retained_negative.values()]
+    changes = [abs((shares[marked] or 0) - (shares[other] or 0)) for shares in kept]
+    return explorer.recommended_threshold if max(changes) >= LEAST_KEPT_CHANGE else 0.0
+
+
+def to_paste(action: Action) -> str | None:
+    """The command of an action as this environment calls it, or the lines of a configuration; None for neither."""
+    if action.command is None:
+        return action.configuration
+    return f"{program()}{action.command.removeprefix('gd2po')}"
+
+
+def score_in_words(score: HeldOutScore, value: float | None) -> str:
+    """A held-out score, in percent where it is a share."""
+    if value is None:
+        return UNDEFINED
+    return f"{100 * value:.1f}%" if score.is_share else f"{value:.3f}"
+
+
+def change_in_words(score: HeldOutScore) -> str:
+    """How far a held-out score moved from the first evaluation to the last, in points where it is a share."""
+    first, last = score.values[0], score.values[-1]
+    if first is None or last is None:
+        return UNDEFINED
+    change = f"{100 * (last - first):+.1f} points" if score.is_share else f"{last - first:+.3f}"
+    return change.replace("-", "−")
 
 
 def weight_in_words(reward: RewardNumbers) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gd2po.diagnosis.model import Diagnosis, MethodNumbers, PairKind, Run
+from gd2po.diagnosis.model import Diagnosis, HeldOutScore, MethodNumbers, PairKind, Run, ShownGroup
 from gd2po.diagnosis.numbers.estimates import RESAMPLES
 from gd2po.diagnosis.views.methods import (
     CONDITIONS_TITLES,
+    change_in_words,
     main_methods,
     origin_in_words,
+    recommended_threshold,
     sample_note,
+    score_in_words,
+    to_paste,
     warnings_of,
     weight_in_words,
 )
@@ -64,10 +69,13 @@ def render_html(diagnosis: Diagnosis) -> str:
         "sample_note": sample_note(diagnosis),
         "warnings": warnings_of(shown_methods),
         "origins": CONDITIONS_TITLES,
+        "to_paste": to_paste(diagnosis.action),
+        "recommended": recommended_threshold(diagnosis.explorer),
+        "colours": {reward.name: index % 8 for index, reward in enumerate(diagnosis.rewards)},
         "resamples": f"{RESAMPLES:,}",
         "replay": replay_command(diagnosis.source.path),
     }
-    filters: dict[str, Callable[..., str]] = {
+    filters: dict[str, Callable[..., Any]] = {
         "percent": percent,
         "number": number,
         "sureness": sureness,
@@ -80,6 +88,11 @@ def render_html(diagnosis: Diagnosis) -> str:
         "thresholds": _thresholds,
         "weight": weight_in_words,
         "origin": origin_in_words,
+        "times": _times,
+        "shown": _shown,
+        "pieces": _pieces,
+        "first_and_last": _first_and_last,
+        "change": change_in_words,
     }
     return render_page("gd2po.diagnosis.views", "report.html.j2", all_charts(diagnosis), context, filters)
 
@@ -93,7 +106,7 @@ def _explorer_data(diagnosis: Diagnosis) -> dict[str, Any]:
     explorer = diagnosis.explorer
     return {
         "marked": explorer.marked_threshold,
-        "recommended": explorer.recommended_threshold,
+        "recommended": recommended_threshold(explorer),
         "keep": explorer.keep_rate,
         "rewards": [
             {
@@ -119,6 +132,26 @@ def _group_sizes(sizes: dict[int, int]) -> str:
 
 def _run(run: Run | None) -> str:
     return "" if run is None else f"{run.label}, as {run.origin} says"
+
+
+def _times(count: int) -> str:
+    """How often the same rollout comes, where it is more than once."""
+    return f"{count} times · " if count > 1 else ""
+
+
+def _pieces(text: str) -> list[str]:
+    """A command or configuration in pieces that are not to be broken where there is room, which join to it again."""
+    return [piece for piece in re.split(r"(?= --)|(?<=\n)", text) if piece]
+
+
+def _shown(group: ShownGroup) -> int:
+    return sum(rollout.count for rollout in group.rollouts)
+
+
+def _first_and_last(score: HeldOutScore) -> str:
+    """A held-out score at the first and the last evaluation."""
+    ends = [score.values[0]] if len(score.values) == 1 else [score.values[0], score.values[-1]]
+    return " → ".join(score_in_words(score, value) for value in ends)
 
 
 def _width(share: float | None) -> str:

@@ -17,10 +17,13 @@ from rich.text import Text
 from gd2po.diagnosis.model import Diagnosis, Finding, MethodNumbers, PairKind
 from gd2po.diagnosis.views.methods import (
     CONDITIONS_TITLES,
+    change_in_words,
     excerpt,
     main_methods,
     origin_in_words,
     sample_note,
+    score_in_words,
+    to_paste,
     warnings_of,
     weight_in_words,
 )
@@ -69,6 +72,7 @@ class _View:
             self._facts(),
             Text(self._shown(diagnosis.verdict.headline), style="bold"),
         ]
+        parts += self._action()
         for finding in diagnosis.verdict.findings:
             parts += [Text(""), *self._finding(finding)]
         parts += [Text(""), self._rewards()]
@@ -97,6 +101,23 @@ class _View:
             for count, noun in ((source.rollouts, "rollout"), (source.groups, "group"), (source.steps, "step"))
         ]
         return Text(self._shown(" · ".join([source.path, *sizes])), style="dim")
+
+    def _action(self) -> list[Text | Padding | Table]:
+        action, held_out = self.diagnosis.action, self.diagnosis.held_out
+        parts: list[Text | Padding | Table] = [
+            Text(self._shown(f"What to do: {action.title}"), style="bold cyan"),
+            Padding(Text(self._shown(action.text)), (0, 0, 0, 2)),
+        ]
+        for line in (to_paste(action) or "").splitlines():
+            parts.append(Text(self._shown(f"  {line}"), style="bold", no_wrap=True))  # as it is: to be pasted
+        if held_out is not None:
+            scores = " · ".join(
+                f"{score.name} {score_in_words(score, score.values[-1])} ({change_in_words(score)})"
+                for score in held_out.scores
+            )
+            prompts = counted(held_out.num_prompts, "held-out prompt")
+            parts += [Text(""), Text(self._shown(f"{prompts} at step {held_out.steps[-1]}: {scores}"))]
+        return parts
 
     def _finding(self, finding: Finding) -> list[Text | Padding]:
         title = Text(self._shown(finding.title), style=_TONES[finding.level])

@@ -28,6 +28,7 @@
         const colour = css(meta.colour);
         if (trace.type === "bar") trace.marker = { ...trace.marker, color: colour, line: { width: 0 } };
         else trace.line = { ...trace.line, color: colour };
+        if (trace.type !== "bar" && trace.marker) trace.marker = { ...trace.marker, color: colour };
         if (trace.fill) trace.fillcolor = `${colour}26`;
       }
       if (meta.scale === "sequential") trace.colorscale = [[0, css("low")], [1, css("high")]];
@@ -47,6 +48,29 @@
     return { data, layout };
   }
 
+  // Labels of a heatmap that fit: names where there is room, else numbers with a key below.
+  const LETTER = 7.5, ROOM = 44, LEAST_ROOM = 36, TICK = 18;
+  function fit(id, data, layout) {
+    const names = layout.meta && layout.meta.names;
+    if (!names) return;
+    const element = document.getElementById(id), width = element.clientWidth;
+    const longest = LETTER * Math.max(...names.map((name) => name.length)) + 12;
+    const numbered = (width - longest) / names.length < ROOM;
+    const cell = (width - (numbered ? 32 : longest)) / names.length;
+    const every = Math.ceil(TICK / cell);
+    const shown = names.map((_, index) => index).filter((index) => index % every === 0);
+    for (const axis of [layout.xaxis, layout.yaxis]) {
+      axis.tickvals = numbered ? shown : names.map((_, index) => index);
+      axis.ticktext = numbered ? shown.map((index) => String(index + 1)) : layout.meta.labels;
+    }
+    layout.xaxis.tickangle = numbered || cell >= longest ? 0 : -40;
+    if (data[0].texttemplate) {
+      data[0].texttemplate = cell < LEAST_ROOM ? "" : data[0].texttemplate;
+      data[0].textfont = { size: cell < ROOM ? 11 : 13 };
+    }
+    element.parentElement.querySelector(".numbers").classList.toggle("shown", numbered);
+  }
+
   const line = (x, dash, width, colour) => ({
     type: "line", x0: x, x1: x, y0: 0, y1: 1, xref: "x", yref: "paper", line: { color: colour, width, dash },
   });
@@ -61,6 +85,7 @@
     for (const [id, figure] of Object.entries(charts)) {
       const { data, layout } = painted(figure);
       if (id === "explorer") layout.shapes = markers();
+      fit(id, data, layout);
       Plotly.react(id, data, layout, options);
     }
   }
@@ -95,6 +120,16 @@
       button.addEventListener("click", () => move(button.dataset.threshold));
   }
   draw();
+  let later;
+  addEventListener("resize", () => { clearTimeout(later); later = setTimeout(draw, 150); });
+  const copy = document.getElementById("copy");
+  if (copy)
+    copy.addEventListener("click", () => {
+      const paste = document.getElementById("to-paste");
+      getSelection().selectAllChildren(paste); // what is left to do where the clipboard is closed
+      const done = () => { copy.textContent = "Copied"; };
+      if (navigator.clipboard) navigator.clipboard.writeText(paste.textContent).then(done, () => {});
+    });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   document.documentElement.dataset.ready = "true";
 })();
