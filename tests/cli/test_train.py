@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCard
 from run_checkpoints import Attack, write_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -67,6 +68,35 @@ def test_a_run_ends_with_its_report(run_folder: Path) -> None:
     assert report["source"]["rollouts"] == 32
     assert [reward["name"] for reward in report["rewards"]] == REWARDS
     assert "think_length" in (run_folder / "report.html").read_text()
+
+
+def test_a_run_ends_with_the_card_of_its_policy(run_folder: Path) -> None:
+    card = ModelCard.load(run_folder / "README.md")
+    after = json.loads((run_folder / "summary.json").read_text())["held_out"]["after"]
+    scores = next(line for line in card.text.splitlines() if line.startswith("| `think_length` | reward |"))
+    assert scores.endswith(f"| {after['rewards']['think_length']:.3f} |")
+    assert "`builtin:toolcalls`, trained by reinforcement learning on 3 rewards" in card.text
+    assert "64 prompts of `builtin:toolcalls`." in card.text
+    assert card.data.base_model is None  # the hub has no such model
+    assert str(run_folder.parent) not in card.content
+
+
+def test_the_last_push_to_the_hub_carries_scores_and_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pushed: list[set[str]] = []
+    scored: list[bool] = []
+
+    def upload_folder(folder_path: str, **keywords: object) -> None:
+        pushed.append({path.name for path in Path(folder_path).iterdir()})
+        scored.append("| `think_length` | reward |" in Path(folder_path, "README.md").read_text())
+
+    hub = types.SimpleNamespace(
+        create_repo=lambda name, **keywords: types.SimpleNamespace(repo_id=name), upload_folder=upload_folder
+    )
+    monkeypatch.setattr("transformers.trainer.hf_api", lambda: hub)
+    own = ["--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--eval_prompts", "2"]
+    train_command([*SMALL, *own, "--push_to_hub", "--hub_model_id", "owner/policy", "--hub_strategy", "end"])
+    assert scored[-1]
+    assert {"model.safetensors", "report.html", "summary.json"} <= pushed[-1]
 
 
 def test_the_next_commands_of_any_run_work_when_pasted(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import functools
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback, Tra
 from transformers.utils.logging import disable_progress_bar
 from trl import get_peft_config, get_quantization_config
 
-from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
+from gd2po.integrations.trl.model_card import CardFacts, training_means
 from gd2po.integrations.trl.trainer import GD2POTrainer
 from gd2po.report.commands import command
 from gd2po.rewards.check.rollouts import check_columns
@@ -84,6 +85,7 @@ def _train(
     print_resume(run_folder.resume, console)
 
     before = evaluation.score(trainer, 0, "before training")
+    trainer.card_facts = CardFacts(parsed.model.model_name_or_path, run.dataset_name, before)
     if run.eval_every:
         trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
     stopwatch, stop = Stopwatch(), StopOnSignal()
@@ -100,12 +102,16 @@ def _train(
         return 128 + stop.signal  # as a shell has it, so INTERRUPTED after Ctrl-C
     trainer.save_model(str(folder))
     after = evaluation.score(trainer, trainer.state.global_step, "after training")
+    trainer.card_facts = replace(trainer.card_facts, after=after)
+    trainer.create_model_card()
     if trainer.accelerator.is_main_process:
         summary = _summary(parsed, trainer, before, after, stopwatch.seconds)
         write_summary(folder, summary)
         print_summary(folder, summary, console)
         if run.html_report:
             _write_report(folder, console)
+    if parsed.training.push_to_hub:  # again, now with the scores and the report
+        trainer.push_to_hub()
     return 0
 
 
@@ -154,12 +160,6 @@ def _summary(
     parsed: ParsedRun, trainer: GD2POTrainer, before: HeldOutScores | None, after: HeldOutScores | None, seconds: float
 ) -> dict[str, Any]:
     """What `summary.json` holds and the table at the end shows."""
-    logged = [entry for entry in trainer.state.log_history if f"{PREFIX}/rate" in entry]
-    means = {}
-    for key in logged[0] if logged else ():
-        values = [entry[key] for entry in logged if isinstance(entry.get(key), (int, float))]
-        if values and (key.startswith(f"{PREFIX}/") or key.startswith("rewards/")):
-            means[key] = sum(values) / len(values)
     return {
         "recipe": parsed.recipe,
         "model": parsed.model.model_name_or_path,
@@ -171,7 +171,7 @@ def _summary(
         "steps": trainer.state.global_step,
         "train_seconds": round(seconds, 1),
         "held_out": {"before": _scores(before), "after": _scores(after)},
-        "training_means": means,
+        "training_means": training_means(trainer.state.log_history),
         "idle_rewards": trainer.idle_rewards(),
     }
 

@@ -11,6 +11,7 @@ private, so the versions of TRL are pinned and contract tests hold what is relie
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ try:
 
     from gd2po.integrations.session import Session
     from gd2po.integrations.trl.config import GD2POConfig
+    from gd2po.integrations.trl.model_card import CardFacts, model_card
     from gd2po.integrations.trl.reward_settings import ScheduleGuard, check_rewards, reward_name, weights_as_numbers
     from gd2po.integrations.trl.sampler import DynamicSampler, sampling_metrics
 except ImportError as error:
@@ -123,12 +125,29 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             check_coordination(self, self._session)
             trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
             self._coordinator = GradientCoordinator(args.gradient_coordination, self.reward_func_names, trained)
+        self.card_facts = CardFacts()
         self._forward: list[Any] | None = None
         """The forward pass that the losses of several rewards share; None where each loss has its own."""
 
     def idle_rewards(self) -> dict[str, str]:
         """The rewards that have taught nothing so far, and why: "never applied", or "never told rollouts apart"."""
         return self._session.tally.idle(self.reward_func_names)
+
+    def create_model_card(
+        self, model_name: str | None = None, dataset_name: str | None = None, tags: str | list[str] | None = None
+    ) -> None:
+        """Write the model card, README.md, into the output folder. TRL and `push_to_hub` call it with every save.
+
+        Args:
+            model_name: of the policy; the folder's name unless given.
+            dataset_name: of the prompts; `card_facts.dataset` unless given.
+            tags: beside TRL's and the method's.
+        """
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir)
+            facts = replace(self.card_facts, dataset=dataset_name or self.card_facts.dataset)
+            card = model_card(self, model_name or folder.name, facts, [tags] if isinstance(tags, str) else tags or ())
+            write_text(folder / "README.md", card)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         rewards: Tensor = super()._calculate_rewards(*args, **kwargs)
