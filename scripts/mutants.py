@@ -1,11 +1,12 @@
 """Do the tests notice when the code is wrong? Change it in small ways, one at a time, and see whether they fail.
 
     python scripts/mutants.py --targets core --sample 300 --seed 0 --jobs 8 --out mutants.json
+    python scripts/mutants.py --only mutants.json  # those that survived, once more
 
 Each mutant meets the tests under its module's name first, with few examples of each property, then all tests of its
-target as `make test` runs them. It is killed if one fails, crashes or takes too long. Every job works in a copy of the
-repository. Survivors that no test can kill stand with the reason in `tests/equivalent_mutants.json`. Exit status 1: too
-many survive.
+target as `make test` runs them, the examples in its docstrings among them. It is killed if one fails, crashes or takes
+too long. Every job works in a copy of the repository. Survivors that no test can kill stand with the reason in
+`tests/equivalent_mutants.json`. Exit status 1: too many survive.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ COPIED = (
 )
 EQUIVALENT = Path("tests/equivalent_mutants.json")
 SETTINGS = """[pytest]
-addopts = --import-mode=importlib --strict-markers -p no:cacheprovider -m "not slow" -x -q --tb=no -rfE
+addopts =
+  --import-mode=importlib --doctest-modules --strict-markers -p no:cacheprovider -m "not slow" -x -q --tb=no -rfE
 markers = slow: takes minutes
 filterwarnings =
   error
@@ -60,7 +62,7 @@ SLACK = 5
 
 @dataclass(frozen=True)
 class Target:
-    """Code, the tests that answer for it, and the share of mutants they have to kill."""
+    """Code, the tests that answer for it besides its own examples, and the share of mutants they have to kill."""
 
     sources: Sequence[str]
     tests: Sequence[str]
@@ -187,13 +189,13 @@ def _wait(child: int, deadline: float) -> int | None:
 
 
 def stages(target: Target, path: str, root: Path) -> Iterator[list[str]]:
-    """Arguments of pytest: the tests under the module's name with few examples, then all tests of the target."""
+    """Arguments of pytest: the tests of the module with few examples, then all tests of the target."""
     room = Path("tests", *Path(path).parts[2:]).parent
     mirrored = room / f"test_{Path(path).name}"
     nearest = mirrored if (root / mirrored).exists() else room if (root / room).is_dir() else None
     if nearest:
-        yield [str(nearest), *target.options, *FAST]
-    yield [*target.tests, *target.options]
+        yield [str(nearest), path, *target.options, *FAST]
+    yield [*target.tests, *target.sources, *target.options]
 
 
 def sampled(names: Sequence[str], root: Path, size: int | None, seed: int) -> list[Mutant]:
@@ -209,6 +211,22 @@ def sampled(names: Sequence[str], root: Path, size: int | None, seed: int) -> li
         draw = random.Random(f"{seed} {name}")
         chosen += every if size is None or size >= len(every) else draw.sample(every, size)
     return chosen
+
+
+def survivors(results: Path, equivalent: list[dict[str, str]], root: Path) -> list[Mutant]:
+    """The mutants that survived an earlier run, as its file says, and are not judged; those still in the code."""
+    entries = json.loads(results.read_text(encoding="utf-8"))["mutants"]
+    survived = [entry for entry in entries if entry["status"] == "survived"]
+    names = dict.fromkeys(entry["target"] for entry in survived)
+    judged = {_key(entry) for entry in equivalent}
+    wanted = {(entry["target"], *_key(entry)) for entry in survived if _key(entry) not in judged}
+    paths = {path for _, path, _, _ in wanted}
+    again = [mutant for mutant in sampled(list(names), root, None, 0) if mutant.path in paths]
+    return [mutant for mutant in again if (mutant.target, *_key(mutant.change())) in wanted]
+
+
+def _key(entry: dict[str, str]) -> tuple[str, str, str]:
+    return entry["path"], entry["before"], entry["after"]
 
 
 def copy_of(root: Path, tree: Path) -> Path:
@@ -296,19 +314,19 @@ def verdict(
     names: Sequence[str], mutants: list[Mutant], equivalent: list[dict[str, str]]
 ) -> tuple[dict[str, Any], bool]:
     """Per target how many mutants were killed of those that could be, and whether that is enough everywhere."""
-    known = [{key: entry[key] for key in ("path", "before", "after")} for entry in equivalent]
+    known = [_key(entry) for entry in equivalent]
     enough = True
     scores = {}
     for name in names:
         tried = [mutant for mutant in mutants if mutant.target == name and mutant.status != "not tried"]
-        survivors = [mutant for mutant in tried if mutant.status == "survived"]
-        judged = [mutant for mutant in survivors if mutant.change() in known]
+        survived = [mutant for mutant in tried if mutant.status == "survived"]
+        judged = [mutant for mutant in survived if _key(mutant.change()) in known]
         killable = len(tried) - len(judged)
-        share = (len(tried) - len(survivors)) / killable if killable else float(bool(judged))
+        share = (len(tried) - len(survived)) / killable if killable else float(bool(judged))
         enough &= share >= TARGETS[name].floor
         scores[name] = {
             "tried": len(tried),
-            "killed": len(tried) - len(survivors),
+            "killed": len(tried) - len(survived),
             "equivalent": len(judged),
             "share": share,
             "floor": TARGETS[name].floor,
@@ -340,6 +358,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Draw, try and count mutants."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--targets", default="core", help=f"of {', '.join(TARGETS)}; separated by commas")
+    parser.add_argument("--only", type=Path, metavar="FILE.json", help="an earlier --out: try its survivors again")
     parser.add_argument("--sample", type=int, help="mutants of each target; every one unless given")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="mutants at a time")
@@ -352,10 +371,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unknown target {unknown[0]!r}: choose from {', '.join(TARGETS)}")
 
     root = Path(__file__).resolve().parents[1]
-    mutants = sampled(names, root, options.sample, options.seed)
+    equivalent = json.loads((root / EQUIVALENT).read_text(encoding="utf-8")) if (root / EQUIVALENT).exists() else []
+    if options.only is None:
+        mutants = sampled(names, root, options.sample, options.seed)
+    else:
+        try:
+            mutants = survivors(options.only, equivalent, root)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            parser.error(f"{options.only} is no result of --out: {error!r}")
+        names = list(dict.fromkeys(mutant.target for mutant in mutants))
     _say(f"{len(mutants)} mutants, {options.jobs} at a time")
     run(mutants, root, options.jobs, options.budget, options.out)
-    equivalent = json.loads((root / EQUIVALENT).read_text(encoding="utf-8")) if (root / EQUIVALENT).exists() else []
     scores, enough = verdict(names, mutants, equivalent)
     write(options.out, mutants, scores)
     for name, score in scores.items():

@@ -53,7 +53,20 @@ def test_batches_fade_and_the_state_comes_back_to_the_last_bit() -> None:
     assert torch.equal(second.after(back).correlation, second.after(both).correlation)
 
 
-@pytest.mark.parametrize("values", [{}, {"products": "x", "powers": "x"}, [1], Agreement.of(JUDGES, GROUP_IDS).plain()])
+THREE, TWO = (Agreement.of(JUDGES[:, :size], GROUP_IDS).plain() for size in (3, 2))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"products": "x", "powers": "x"},
+        [1],
+        THREE,
+        {"products": TWO["products"], "powers": THREE["powers"]},
+        {"products": THREE["products"], "powers": TWO["powers"]},
+    ],
+)
 def test_a_state_of_something_else_is_refused(values: Any) -> None:
     with pytest.raises(InvalidInputError, match="`values` must be"):
         Agreement.from_plain(values, 2)

@@ -221,3 +221,8 @@ def test_a_mapping_that_makes_no_sense_is_refused(families: Any, message: str) -
 def test_families_in_json_are_an_object_that_names_a_reward_once(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         families_of_json(text, "reward_families")
+
+
+def test_families_in_json_come_back_by_reward() -> None:
+    assert families_of_json('{"judge": "x", "brief": "y"}', "reward_families") == {"judge": "x", "brief": "y"}
+    assert families_of_json("{}", "reward_families") == {}

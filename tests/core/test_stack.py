@@ -33,6 +33,7 @@ def rewards() -> Tensor:
 @pytest.mark.parametrize("label", all_labels())
 def test_every_field_of_a_stack_holds_those_of_its_batches(label: str, group_ids: Tensor) -> None:
     method, fixed = all_labels()[label]
+    assert method.stackable
     setting = Setting.of({"method": method.name, **{need: NEEDS[need] for need in method.needs}, **fixed}, "test")
     known: dict[str, Any] = {"correlations": torch.ones(3, 3)}  # what is looked for has to be the same
     alone = [setting.advantages(batch, group_ids, **known) for batch in rewards()]

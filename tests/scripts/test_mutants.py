@@ -67,10 +67,39 @@ def test_what_the_tests_notice_is_killed_and_the_rest_survives(repository: Path,
     scores, enough = mutants.verdict(["numbers"], drawn, [])
     assert not enough
     survivor = next(mutant for mutant in drawn if mutant.status == "survived")
+    mutants.write(tmp_path / "mutants.json", drawn, {})
+    (again,) = mutants.survivors(tmp_path / "mutants.json", [], repository)
+    assert (again.change(), again.status) == (survivor.change(), "not tried")
+    assert mutants.survivors(tmp_path / "mutants.json", [survivor.change()], repository) == []
+
     scores, enough = mutants.verdict(["numbers"], drawn, [survivor.change() | {"why": "equal numbers"}])
     assert enough
     assert scores["numbers"]["equivalent"] == 1
     assert scores["numbers"]["share"] == 1.0
+
+
+def test_an_example_in_a_docstring_is_a_test(repository: Path) -> None:
+    code = CODE.replace("def count(limit):", 'def count(limit):\n    """Down to 0.\n\n    >>> count(3)\n    0\n    """')
+    (repository / "src/gd2po/numbers.py").write_text(code)
+    (repository / "tests/test_numbers.py").write_text("def test_nothing():\n    pass\n")
+    drawn = [
+        mutant for mutant in mutants.sampled(["numbers"], repository, None, 0) if "> 1" in mutant.change()["after"]
+    ]
+    mutants.run(drawn, repository, jobs=1, budget=600)
+    assert {(mutant.status, mutant.killed_by) for mutant in drawn} == {
+        ("killed", "src/gd2po/numbers.py::gd2po.numbers.count")
+    }
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"mutants": [1]}'])
+def test_survivors_of_something_else_are_refused(
+    text: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if text is not None:
+        (tmp_path / "other.json").write_text(text)
+    with pytest.raises(SystemExit):
+        mutants.main(["--only", str(tmp_path / "other.json")])
+    assert "other.json is no result of --out" in capsys.readouterr().err
 
 
 def test_tests_that_fail_without_a_mutant_are_an_error(repository: Path) -> None:

@@ -90,7 +90,7 @@ class Agreement:
             raise InvalidInputError(message) from error
         if any(matrix.shape != (num_rewards, num_rewards) for matrix in sums):
             raise InvalidInputError(
-                f"`values` must be of {num_rewards} rewards: got sums of shape {tuple(sums[0].shape)}. The rewards of "
-                "a run do not change."
+                f"`values` must be of {num_rewards} rewards: got sums of shape {tuple(sums[0].shape)} and "
+                f"{tuple(sums[1].shape)}. The rewards of a run do not change."
             )
         return Agreement(*sums)

@@ -110,3 +110,38 @@ def test_every_option_is_refused_outside_what_its_signature_says(name: str) -> N
         wrong = "yes" if option.is_switch or option.bounds is None else option.bounds.low - 1
         with pytest.raises(InvalidInputError, match=f"`{option.name}` must be"):
             method.function(torch.rand(4, 1), torch.zeros(4, dtype=torch.int64), **(given | {option.name: wrong}))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_help_of_an_option_states_its_bounds(name: str) -> None:
+    for option in METHODS[name].options.values():
+        if option.bounds:
+            low, high = option.bounds.low, option.bounds.high
+            stated = f"at least {low:g}" if high == math.inf else f"in [{low:g}, {high:g}]"
+            assert stated in option.help, option.name
+
+
+def test_a_default_is_what_papers_and_pages_say_it_is() -> None:
+    found = {
+        f"{method.name} {option.name}": option.default
+        for method in METHODS.values()
+        for option in method.options.values()
+        if isinstance(option.default, float | bool)
+    }
+    assert found == {
+        "grpo scale_rewards": True,
+        "gdpo scale_rewards": True,
+        "gd2po scale_rewards": True,
+        "gd2po snr_threshold": 0.3,
+        "gd2po snr_eps": 1e-8,
+        "gd2po min_retained": 0.8,
+        "gd2po min_correlation": 0.0,
+        "gd2po query_reweighting": True,
+        "consensus min_correlation": 0.1,
+        "consensus kappa": 1.0,
+        "corr_grpo min_correlation_sum": 0.01,
+        "gdpo_corr min_correlation_sum": 0.01,
+        "dara max_multiplier": 5.0,
+        "sa_mrpo gamma": 0.5,
+        "rvpo kappa": 1.0,
+    }

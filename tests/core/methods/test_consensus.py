@@ -109,3 +109,29 @@ def test_the_voice_of_a_family_has_mean_0_in_every_group() -> None:
     assert found.advantages.view(4, 6).sum(1).abs().max() < 1e-12
     assert found.components is not None
     assert torch.equal(found.components[:, 0], found.components[:, 2])
+
+
+@given(
+    batch=batches(),
+    families=st.lists(st.integers(0, 1), min_size=4, max_size=4),
+    standardisation=st.sampled_from(["zscore", "rank", "rank_partners"]),
+)
+def test_reward_advantages_and_scores_are_those_of_gdpo(
+    batch: Batch, families: list[int], standardisation: Any
+) -> None:
+    found = consensus_advantages(
+        batch.rewards, batch.group_ids, reward_weights=batch.weights, standardisation=standardisation,
+        reward_families=families[: batch.rewards.shape[1]],
+    )  # fmt: skip
+    plain = gdpo_advantages(batch.rewards, batch.group_ids, reward_weights=batch.weights)
+    assert torch.equal(found.reward_advantages, plain.reward_advantages)
+    assert torch.equal(found.snr, plain.snr)
+
+
+def test_rewards_are_correlated_over_the_rollouts_that_they_share() -> None:
+    # The second judge scores half of the prompts, and there as the first one does.
+    rewards = REWARDS.clone()
+    rewards[:12, 1], rewards[12:, 1] = rewards[:12, 0], torch.nan
+    found = consensus_advantages(rewards, GROUP_IDS, partners="correlated", min_correlation=0.9)
+    declared = consensus_advantages(rewards, GROUP_IDS, reward_families=["x", "x", "y"])
+    assert torch.equal(found.advantages, declared.advantages)

@@ -29,6 +29,15 @@ def test_a_reward_alive_in_a_quarter_of_the_groups_counts_twice() -> None:
     assert multipliers(REWARDS, reward_weights=[0.0, 3.0]) == pytest.approx([0.0, 1.0])
 
 
+def test_unless_told_otherwise_no_reward_counts_more_than_five_times() -> None:
+    # Alive in one of 24, 25 and 36 groups: the roots are 4.9, 5 and 6.
+    for groups, expected in ((24, 24**0.5), (25, 5.0), (36, 5.0)):
+        rewards = torch.tensor([[0.0, 0.0], [1.0, 1.0]] + [[0.0, 0.0], [1.0, 0.0]] * (groups - 1), dtype=torch.float64)
+        found = dara_advantages(rewards, torch.arange(groups).repeat_interleave(2)).multipliers
+        assert found is not None
+        assert found.tolist() == pytest.approx([1.0, expected])
+
+
 def test_asymmetric_amplifies_praise_alone() -> None:
     plain = gdpo_advantages(REWARDS, GROUP_IDS, whitening="none").components
     result = dara_advantages(REWARDS, GROUP_IDS, whitening="none")

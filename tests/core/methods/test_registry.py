@@ -10,10 +10,6 @@ from typing import Any
 
 import pytest
 
-from gd2po import METHODS, Setting, advantages
-from gd2po.core.setting import all_labels
-from gd2po.errors import ConfigError, InvalidInputError
-
 NEW_METHOD = '''
 from typing import Annotated
 from torch import Tensor
@@ -103,62 +99,3 @@ def test_a_new_method_is_in_comparisons(places: dict[str, Any]) -> None:
 
 def test_a_new_method_is_in_the_table_of_a_diagnosis(places: dict[str, Any]) -> None:
     assert {"halved", "halved-gently"} <= set(places["diagnosis"])
-
-
-@pytest.mark.parametrize(
-    ("values", "error", "message"),
-    [
-        ({"method": "gdop"}, ConfigError, "`here`: `method` must be one of .*: got 'gdop'. Did you mean 'gdpo'?"),
-        ({"method": "gd2po", "filterin": "hard"}, ConfigError, "no option 'filterin' of gd2po. Did you mean 'filt"),
-        ({"method": "gdpo", "filtering": "hard"}, ConfigError, "no option 'filtering' of gdpo. It is one of gd2po"),
-        ({"method": "gdpo", "whitening": "token"}, InvalidInputError, "`here`: `whitening` must be one of 'rollouts'"),
-        ({"min_retained": 2}, InvalidInputError, r"`here`: `min_retained` must be a number in \[0, 1\]: got 2"),
-        ({"query_reweighting": "yes"}, InvalidInputError, "`query_reweighting` must be true or false: got 'yes'"),
-        ({"snr_threshold": "high"}, InvalidInputError, r"must be a number in \[0, 1\] or 'auto': got 'high'"),
-    ],
-)
-def test_a_mistyped_method_or_option_gets_the_nearest_name(
-    values: dict[str, object], error: type[Exception], message: str
-) -> None:
-    with pytest.raises(error, match=message):
-        Setting.of(values, "here")
-
-
-def test_a_method_by_name_is_its_function() -> None:
-    import torch
-
-    torch.manual_seed(0)
-    rewards, group_ids = torch.randn(12, 3), torch.arange(3).repeat_interleave(4)
-    given = {"reward_minima": [-9.0] * 3, "reward_bounds": [[-9.0, 9.0]] * 3}
-    for name, method in METHODS.items():
-        options = {"whitening": "rollouts", **{need: given[need] for need in method.needs}}
-        expected = method.function(rewards, group_ids, **options)
-        assert torch.equal(advantages(rewards, group_ids, method=name, **options).advantages, expected.advantages)
-
-
-@pytest.mark.parametrize(
-    ("values", "label"),
-    [
-        ({"method": "grpo"}, "grpo"),
-        ({}, "consensus"),
-        ({"whitening": "tokens"}, "consensus whitening=tokens"),
-        ({"method": "gd2po"}, "gd2po-snr 0.3"),
-        ({"snr_threshold": 0.5, "whitening": "tokens"}, "gd2po-snr 0.5 whitening=tokens"),
-        ({"snr_threshold": "auto"}, "gd2po-auto"),
-        ({"filtering": "hard"}, "gd2po-hard"),
-        ({"filtering": "hard", "conflict_pairs": "correlated"}, "gd2po-gated"),
-        ({"filtering": "hard", "query_reweighting": False}, "gd2po-hard query_reweighting=False"),
-    ],
-)
-def test_one_setting_has_one_label(values: dict[str, object], label: str) -> None:
-    assert Setting.of(values, "here").label == label
-
-
-def test_every_label_names_a_setting_of_that_variant() -> None:
-    for label, (method, _) in all_labels().items():
-        if method.needs:
-            with pytest.raises(ConfigError, match=f"`here`: {method.name} needs `{method.needs[0]}`: \\(K, ?2?\\)"):
-                Setting.named(label, "here")
-            continue
-        setting = Setting.named(label, "here")
-        assert setting.label == label or setting.label.startswith(label) or label == "gd2po"

@@ -66,7 +66,7 @@ def gd2po_advantages(
         snr_threshold: in [0, 1]; 0 is "none", 1 is "hard". "auto" takes the largest on the grid 0, 0.02, ..., 1 at
             which every reward keeps `min_retained` of its signal. The paper's scripts take 0.8; docs/results.md says
             why the default is lower.
-        snr_eps: keeps the score finite; at least 0.
+        snr_eps: keeps the score finite; in [0, 1].
         min_retained: for "auto", in [0, 1]: the share of sum |y_k|, and of its negative side, that each reward keeps.
         conflict_pairs: "all"; "families": only rewards of one family can conflict, and a family's score is its own; or
             "correlated": only rewards that normally agree can conflict, that is pairs whose in-group correlation over
