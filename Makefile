@@ -18,6 +18,7 @@ VENV_VERL := $(VENV)-verl
 READY_VERL := $(VENV_VERL)/.ready
 VENV_RELEASE := $(VENV)-release
 READY_RELEASE := $(VENV_RELEASE)/.ready
+VENV_DIST := $(VENV)-dist
 ENGINES := axolotl swift
 ENGINE ?= $(ENGINES)
 # Each test process has a core to itself; threads of torch would only wait for each other. The files go in their order:
@@ -28,7 +29,7 @@ FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test
   src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
-.PHONY: help train test test-fast test-slow test-verl test-engines check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit clean
+.PHONY: help train test test-fast test-slow test-verl test-engines check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit dist test-dist clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -41,6 +42,7 @@ help:
 	@echo "make bench      the speed benchmarks"
 	@echo "make bench-learning  do the methods learn, and do they differ? For a nightly run"
 	@echo "make mutants    do the tests notice when the code is wrong? A sample of small changes; takes hours on two cores"
+	@echo "make dist       wheel and source distribution, checked; make test-dist trains with the wheel in a bare environment"
 	@echo "make audit      known vulnerabilities of the pinned versions; needs the internet"
 	@echo "make format     format the code"
 
@@ -116,11 +118,27 @@ mutants-verl: $(READY_VERL)
 	$(PARALLEL) $(VENV_VERL)/bin/python scripts/mutants.py --targets verl_batches --sample $(MUTANTS) --seed $(SEED) \
 	  --jobs $(JOBS) --out mutants-verl.json
 
+dist: $(READY_RELEASE)
+	rm -rf dist
+	$(VENV_RELEASE)/bin/python -m build
+	$(VENV_RELEASE)/bin/twine check --strict dist/*
+	$(VENV_RELEASE)/bin/python scripts/check_dist.py dist
+
+# Away from the repository, so that nothing but the wheel is found.
+test-dist: dist
+	rm -rf $(VENV_DIST) && $(PYTHON) -m venv $(VENV_DIST)
+	$(if $(TORCH_INDEX),$(VENV_DIST)/bin/python -m pip install -q -c constraints.txt torch --index-url $(TORCH_INDEX))
+	$(VENV_DIST)/bin/python -m pip install -q -c constraints.txt "$$(ls dist/*.whl)[trl,report]"
+	bin=$(abspath $(VENV_DIST)/bin) && cd "$$(mktemp -d)" && \
+	  $$bin/gd2po train --max_steps 1 --eval_prompts 16 --output_dir run && test -s run/report.html && \
+	  $$bin/gd2po diagnose run --html again.html && $$bin/gd2po train --config run/config.yaml --dry_run && \
+	  $$bin/gd2po compare --world trade-off --methods gdpo,consensus --seeds 0-1 --output_dir worlds && $$bin/gd2po doctor
+
 audit: $(READY_RELEASE)
 	$(VENV_RELEASE)/bin/python scripts/audit.py
 
 clean:
-	rm -rf $(VENV) $(VENV_VERL) $(VENV_RELEASE) $(ENGINES:%=$(VENV)-%)
+	rm -rf $(VENV) $(VENV_VERL) $(VENV_RELEASE) $(VENV_DIST) $(ENGINES:%=$(VENV)-%)
 
 # Stamps, so that a second call installs nothing unless the requirements have changed.
 $(READY): pyproject.toml constraints.txt | $(VENV)/bin/pip
