@@ -2,9 +2,9 @@
 
     python benchmarks/scale.py [--rollouts 10000 100000 1000000 10000000] [--methods gdpo,gd2po,consensus]
 
-Groups of 8 rollouts, 3 rewards in float32, the first two of one family; one thread. *Memory* is how far the process grew
-beyond the rewards themselves, at its peak. A run computes the advantages of one batch at a time, so the smallest line is
-what most runs pay per step.
+Groups of 8 rollouts, 3 rewards in float32, the first two of one family; one thread. *Memory* is how far the process
+grew beyond the rewards themselves, at its peak. A run computes the advantages of one batch at a time, so the smallest
+line is what most runs pay per step.
 """
 
 from __future__ import annotations
