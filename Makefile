@@ -19,7 +19,7 @@ READY_VERL := $(VENV_VERL)/.ready
 VENV_RELEASE := $(VENV)-release
 READY_RELEASE := $(VENV_RELEASE)/.ready
 VENV_DIST := $(VENV)-dist
-ENGINES := axolotl swift
+ENGINES := axolotl swift skyrl openrlhf
 ENGINE ?= $(ENGINES)
 # Each test process has a core to itself; threads of torch would only wait for each other. The files go in their order:
 # by number of tests, the few that start runs of the trainer would come last, and one process would wait for them.

@@ -56,12 +56,6 @@ def test_the_trainer_of_ones_own_has_no_more_than_ten_lines() -> None:
     assert len([line for line in body.splitlines() if line.strip()]) <= 10
 
 
-def test_openrlhf() -> None:
-    infos = [{key: [score[key] for score in part] for key in KEYS} for part in (SCORES[:3], SCORES[3:])]
-    found = code_under("OpenRLHF")["shaped_rewards"]([SimpleNamespace(info=info) for info in infos], KEYS, 4)
-    torch.testing.assert_close(found, advantages())
-
-
 def test_nemo_rl() -> None:
     estimator = code_under("NeMo-RL")["GD2POAdvantageEstimator"](["reward1", "reward2"], whitening="tokens")
     found = estimator.compute_advantage(
@@ -72,12 +66,6 @@ def test_nemo_rl() -> None:
         logprobs_policy=None,
     )
     torch.testing.assert_close(found, advantages(whitening="tokens", token_counts=TOKENS)[:, None].expand(8, 5))
-
-
-def test_skyrl() -> None:
-    write = code_under("SkyRL")["write_advantages"]
-    data = write({"response_mask": MASK}, ["a"] * 4 + ["b"] * 4, SCORES, KEYS, whitening="tokens")
-    torch.testing.assert_close(data["advantages"], advantages(whitening="tokens", token_counts=TOKENS)[:, None] * MASK)
 
 
 def test_prime_rl() -> None:
@@ -112,7 +100,7 @@ def test_the_functions_that_the_page_names_exist() -> None:
     for path in paths:
         if path == "gd2po.integrations.verl.plugin":  # needs verl
             continue
-        engine = re.fullmatch(r"gd2po\.integrations\.(axolotl|swift)(?:\.(\w+))?", path)
+        engine = re.fullmatch(r"gd2po\.integrations\.(axolotl|swift|skyrl|openrlhf)(?:\.(\w+))?", path)
         if engine:  # it is not installed here
             source = (ROOT / "src" / "gd2po" / "integrations" / f"{engine[1]}.py").read_text(encoding="utf-8")
             assert engine[2] is None or re.search(rf"^(?:class|def) {engine[2]}\b", source, re.MULTILINE), path
@@ -138,9 +126,12 @@ def test_the_page_names_keys_defaults_and_files_that_exist() -> None:
         assert (ROOT / "docs" / link).exists(), link
 
 
-def test_the_settings_of_axolotl_and_ms_swift_are_settings() -> None:
-    section = yaml.safe_load(PAGE.split("## axolotl")[1].split("```yaml\n")[1].split("```")[0])["gd2po"]
-    HostSettings.from_mapping({"reward_keys": KEYS, **section}, "gd2po")
+def test_the_settings_of_the_other_engines_are_settings() -> None:
+    for engine in ("axolotl", "OpenRLHF"):
+        section = yaml.safe_load(PAGE.split(f"## {engine}\n")[1].split("```yaml\n")[1].split("```")[0])["gd2po"]
+        HostSettings.from_mapping({"reward_keys": KEYS, **section}, "gd2po")
+    keys = re.findall(r"(?<!\.)\bgd2po\.(\w+)=", PAGE.split("## SkyRL\n")[1].split("```")[1])
+    assert keys == ["reward_keys", "snr_threshold", "log_folder"]
     call = re.search(r"^register\((.*)\)$", PAGE, re.MULTILINE)
     assert call
     HostSettings.from_mapping({"reward_keys": KEYS, **eval(f"dict({call[1]})")}, "register")

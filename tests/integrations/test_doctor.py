@@ -84,7 +84,7 @@ def test_a_package_of_another_engines_version_is_no_problem(site: Path) -> None:
     assert finding.note == f"is what axolotl needs; GD2POTrainer needs {supported_range('trl')}"
 
 
-@pytest.mark.parametrize("package", ["axolotl", "ms-swift"])
+@pytest.mark.parametrize("package", ["axolotl", "ms-swift", "openrlhf", "skyrl"])
 def test_an_engine_is_in_range_or_a_problem_that_names_the_range(site: Path, package: str) -> None:
     (stated,) = re.findall(rf'^{package} = \["{package}([^"]+)"', PYPROJECT, re.MULTILINE)
     install(site, "gd2po", "0.0", code=None, requires=[f"{package}{stated}; extra == '{package}'"])

@@ -106,6 +106,8 @@ CHECKS = (
     Check("TransferQueue", "import transfer_queue", "gd2po[verl]", "verl's default trainer", needed_by="verl"),
     Check("axolotl", "import gd2po.integrations.axolotl", "gd2po[axolotl]", "training with axolotl"),
     Check("ms-swift", "import gd2po.integrations.swift", "gd2po[ms-swift]", "training with ms-swift"),
+    Check("skyrl", "import gd2po.integrations.skyrl", "gd2po[skyrl]", "training with SkyRL"),
+    Check("openrlhf", "import gd2po.integrations.openrlhf", "gd2po[openrlhf]", "training with OpenRLHF"),
     Check("vllm", "import vllm", "vllm", "generating faster", hosts=("trl", "verl")),
 )
 
