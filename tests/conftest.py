@@ -12,6 +12,9 @@ from hypothesis import settings
 # `oracles` and `strategies` lie beside this file; pytest's importlib mode adds no folder to the path by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 
+# Programs that made the logs which lie beside them; they need packages that the tests do without.
+collect_ignore_glob = ["logs/data/*.py"]
+
 pytest_plugins = ["log_fixtures", "browser"]
 
 # The same examples on every machine and every run; no deadline, since the machines of a CI are shared.

@@ -11,10 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from gd2po.errors import DataFormatError
-from gd2po.logs.dialects import log_folders, ways_to_log
+from gd2po.logs.dialects import lines_of, log_folders, ways_to_log
 from gd2po.logs.roll_up import steps_of_row_groups
 from gd2po.logs.tables.csv_table import CsvTable
 from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
+from gd2po.logs.tables.packed_table import PackedTable
 from gd2po.logs.tables.table import ParquetTable, Table
 from gd2po.logs.trackers import find_tracked, open_tracked, without_rollouts
 from gd2po.runs.rollout_files import holder, parse, settled, without_covered
@@ -72,7 +73,7 @@ def _matches(pattern: str) -> list[Path]:
 
 def _files_of_folder(folder: Path) -> LogFiles:
     for name in log_folders():
-        files = _logs_in(folder / name)
+        files = [file for inner in sorted(folder.glob(name), key=_natural) for file in _logs_in(inner)]
         if files:
             return LogFiles(str(folder), _of_one_kind(folder / name, files), folder)
     files = _logs_in(folder)
@@ -178,7 +179,9 @@ def _open(path: Path) -> Table:
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"{", b"["):
         check_jsonl(path, start)
-        return JsonlTable(path)
+        table = JsonlTable(path)
+        lines = lines_of(table.first)
+        return table if lines is None else PackedTable(path, lines.rollouts)
     if not text:
         raise DataFormatError(f"{path} is empty: it holds no rollouts.")
     return CsvTable(path)

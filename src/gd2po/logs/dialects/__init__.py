@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from gd2po.logs.dialects import gd2po, plain, trl, verl
-from gd2po.logs.dialects.base import Dialect
+from gd2po.logs.dialects import gd2po, plain, trl, verifiers, verifiers_results, verl
+from gd2po.logs.dialects.base import Dialect, Lines
 
 DIALECTS: tuple[Dialect, ...] = (
     gd2po.DIALECT,
     trl.DIALECT,
     verl.DIALECT,
+    verifiers.DIALECT,
+    verifiers_results.DIALECT,
     plain.DIALECT,  # last: it recognises every table
 )
 """The first that recognises a table's columns reads it."""
@@ -27,12 +30,22 @@ def recognise(columns: Iterable[str]) -> Dialect:
     return next(dialect for dialect in DIALECTS if dialect.recognises(names))
 
 
+def lines_of(first: Mapping[str, Any]) -> Lines | None:
+    """How the lines of a file become rows, by its first object; None where each is a row.
+
+    Example:
+        >>> lines_of({"step": 1, "input": "2 + 2?", "output": "4", "score": 1.0}) is None
+        True
+    """
+    return next((dialect.lines for dialect in DIALECTS if dialect.lines and dialect.lines.recognises(first)), None)
+
+
 def log_folders() -> tuple[str, ...]:
     """Subfolders of a run's output folder in which some writer keeps its rollouts, first the first dialect's.
 
     Example:
         >>> log_folders()
-        ('rollouts', 'completions')
+        ('rollouts', 'completions', 'rollouts/step_*/train/effective', 'step_*/train/effective')
     """
     return tuple(dict.fromkeys(folder for dialect in DIALECTS for folder in dialect.folders))
 
@@ -51,7 +64,7 @@ def ways_to_log() -> str:
     """How to make each writer log its rollouts, in the middle of a sentence.
 
     Example:
-        >>> ways_to_log().endswith("TRL with log_completions=True, verl with trainer.rollout_data_dir=FOLDER")
+        >>> "TRL with log_completions=True, verl with trainer.rollout_data_dir=FOLDER" in ways_to_log()
         True
     """
     return ", ".join(dialect.how_to_log for dialect in DIALECTS if dialect.how_to_log)

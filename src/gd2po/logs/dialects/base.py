@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -41,6 +42,20 @@ class Rewards:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """JSONL whose lines are not one rollout each.
+
+    Args:
+        recognises: True for the first object of such a file.
+        rollouts: the rollouts of a line, as rows, by the line and its file. A line of another form makes it raise an
+            AttributeError, KeyError, TypeError or ValueError.
+    """
+
+    recognises: Callable[[Mapping[str, Any]], bool]
+    rollouts: Callable[[Mapping[str, Any], Path], Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True)
 class Dialect:
     """One writer's logs: how to recognise them and what need not be guessed.
 
@@ -60,7 +75,8 @@ class Dialect:
         find_groups: the groups by the first rows and the prompt's column; None where they tell nothing.
         find_rewards: the rewards by the first rows, the prompt's column and the columns that may be rewards; None where
             they tell nothing.
-        folders: subfolders of a run's output folder in which such logs lie.
+        lines: how lines that are no rows become rows, of which `recognises` then sees the columns.
+        folders: subfolders of a run's output folder in which such logs lie; patterns as `step_*` stand for several.
         tracked_as: key under which the writer logs such tables to a tracker.
         how_to_log: who writes such a log and when, to end the sentence "Rollouts are logged by ...".
         whole_groups_per_file: no group spans two files, so equal ids in two files are two groups.
@@ -90,6 +106,7 @@ class Dialect:
     not_rewards: frozenset[str] = frozenset()
     find_groups: Callable[[pa.Table, str | None], Groups | None] | None = None
     find_rewards: Callable[[pa.Table, str | None, Sequence[str]], Rewards | None] | None = None
+    lines: Lines | None = None
     folders: tuple[str, ...] = ()
     tracked_as: str = ""
     how_to_log: str = ""

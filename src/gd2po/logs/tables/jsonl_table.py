@@ -43,6 +43,8 @@ class JsonlTable:
         self.notes: list[str] = []
         self._bad_lines: list[int] = []
         self._head = self._read_head()
+        self.first: dict[str, Any] = self._head[0] if self._head else {}
+        """The first object."""
         # dict.fromkeys keeps the order of first appearance.
         self.names = list(dict.fromkeys(key for row in self._head for key in row))
         check_names(path, self.names)
