@@ -147,6 +147,7 @@ def work() -> None:
     import pytest
     import torch
 
+    signal.signal(signal.SIGTERM, _leave)
     torch.set_num_threads(1)
     loaded = (hypothesis, np)  # for the forks
     for line in sys.stdin:
@@ -155,6 +156,7 @@ def work() -> None:
         log = Path("pytest.log")
         child = os.fork()
         if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.setsid()
             output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             for stream in (1, 2):
@@ -178,14 +180,23 @@ def work() -> None:
 
 def _wait(child: int, deadline: float) -> int | None:
     """The exit status of a process, or None if it had to be killed."""
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    try:
+        while time.monotonic() < deadline:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                child = 0
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.02)
+    finally:  # also when this process is told to end
+        if child:
+            os.killpg(child, signal.SIGKILL)
+            os.waitpid(child, 0)
     return None
+
+
+def _leave(number: int, frame: Any) -> None:
+    """End as after an error, so that nothing is left behind."""
+    sys.exit(128 + number)
 
 
 def stages(target: Target, path: str, root: Path) -> Iterator[list[str]]:
@@ -305,6 +316,7 @@ def run(mutants: list[Mutant], root: Path, jobs: int, budget: float, out: Path |
                     write(out, mutants, {})
                     _say(f"{done} of {len(mutants)}")
         finally:
+            pool.shutdown(wait=False, cancel_futures=True)
             for job in everyone:
                 with job.process:  # which closes its pipes and waits for it
                     job.process.terminate()
@@ -365,6 +377,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget", type=float, default=float("inf"), help="begin no mutant after so many seconds")
     parser.add_argument("--out", type=Path, help="write what became of each mutant into this JSON file")
     options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
     names = options.targets.split(",")
     unknown = [name for name in names if name not in TARGETS]
     if unknown:

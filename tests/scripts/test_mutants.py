@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -133,3 +137,26 @@ def test_equivalent_mutants_are_judged_with_a_reason_and_still_exist() -> None:
     for entry in entries:
         assert entry["why"]
         assert {key: entry[key] for key in ("path", "before", "after")} in changes
+
+
+def test_a_run_that_is_told_to_end_leaves_nothing_behind(repository: Path, tmp_path: Path) -> None:
+    (repository / "tests/test_numbers.py").write_text(
+        "import os, pathlib, time\n\ndef test_it():\n"
+        f"    pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\n    time.sleep(600)\n"
+    )
+    for name in ("mutants.py", "mutations.py"):
+        shutil.copy2(Path(mutants.__file__).with_name(name), repository / "scripts" / name)
+    script = "import mutants\nmutants.TARGETS['n'] = mutants.Target(['src/gd2po/numbers.py'], ['tests'])\n"
+    command = [sys.executable, "-c", f"{script}mutants.main(['--targets', 'n', '--sample', '1', '--jobs', '1'])"]
+    (tmp_path / "scratch").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(repository / "scripts"), "TMPDIR": str(tmp_path / "scratch")}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.terminate()
+    process.wait(60)
+    assert list((tmp_path / "scratch").glob("mutants-*")) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
