@@ -29,7 +29,7 @@ FAST := tests/core tests/worlds tests/rewards/tool_calling tests/comparison/test
   src/gd2po/core src/gd2po/report src/gd2po/worlds
 VERL_TESTS := $(wildcard tests/integrations/verl/test_*.py) tests/integrations/test_doctor.py
 
-.PHONY: help train test test-fast test-slow test-verl test-engines check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit dist test-dist clean
+.PHONY: help train test test-fast test-slow test-verl test-engines test-notebooks check lint types imports docs docs-serve format bench bench-learning mutants mutants-verl audit dist test-dist clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -37,6 +37,7 @@ help:
 	@echo "make test-slow  the slower tests: real models, runs of minutes, more examples of every property"
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
 	@echo "make test-engines  gd2po inside other real engines, each in an environment of its own: all, or ENGINE=swift"
+	@echo "make test-notebooks  the notebooks of examples/notebooks, run from top to bottom"
 	@echo "make check      lint, types, import rules and the documentation"
 	@echo "make docs       the documentation site, into site/; make docs-serve shows it while you write"
 	@echo "make bench      the speed benchmarks"
@@ -68,6 +69,9 @@ test-engines: $(ENGINE:%=$(VENV)-%/.ready)
 	for engine in $(ENGINE); do \
 	  OMP_NUM_THREADS=1 $(VENV)-$$engine/bin/python -m pytest -W default tests/engines/test_$${engine}_cpu.py || exit 1; \
 	done
+
+test-notebooks: $(READY_DEV)
+	$(BIN)/pytest tests/docs/test_notebooks.py
 
 check: lint types imports docs
 
