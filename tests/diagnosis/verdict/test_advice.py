@@ -76,6 +76,9 @@ def test_a_batch_without_any_signal_is_told_at_once_and_once() -> None:
         {"filtered_rate": 0.4, "filters": None},
         {"filtered_rate": 0.39},
         {"filtered_rate": 0.4, "filters": "hard", "snr_threshold": 1.0},
+        {"filtered_rate": 0.4, "filters": "hard", "snr_threshold": 0.8},
+        {"filtered_rate": 0.4, "snr_threshold": 1.0},  # which is the hard filter by its own will
+        {"filtered_rate": 0.4, "snr_threshold": 0.0},
         {"rate": 0.0, "filtered_rate": 0.0},
         {"whitens_tokens": True, "length_variation": 0.9},
         {"whitens_tokens": False, "length_variation": 1.2},

@@ -171,6 +171,21 @@ def test_prompts_stay_where_they_are_if_positions_are_learned() -> None:
     assert reduced.loss_factor == 1
 
 
+def test_with_nothing_to_leave_out_the_batch_is_as_it_was() -> None:
+    given = batch([1.0, -1.0, 2.0, -2.0])
+    reduced = reduce_inputs(given, loss_type="bnpo", rotary=True, accelerator=ONE_PROCESS)
+    assert reduced.inputs is given
+    assert (reduced.loss_factor, reduced.skipped_rows, reduced.skipped_tokens) == (1, 0, 0)
+
+
+def test_with_nothing_left_the_shortest_rollout_stays() -> None:
+    reduced = reduce_inputs(batch([0.0] * 4), loss_type="grpo", rotary=True, accelerator=ONE_PROCESS)
+    assert reduced.inputs["completion_ids"].tolist() == [[8]]
+    assert reduced.loss_factor == 0.25
+    assert reduced.skipped_rows == 0.75
+    assert reduced.skipped_tokens == pytest.approx(1 - 2 / 28)
+
+
 def test_other_processes_decide_how_many_rows_stay() -> None:
     two = SimpleNamespace(num_processes=2, gather=lambda count: torch.tensor([int(count), 3]))
     reduced = reduce_inputs(batch([0.0, 0.0, 0.0, -1.0]), loss_type="grpo", rotary=True, accelerator=two)
@@ -184,6 +199,9 @@ def test_rotary_models_are_told_from_learned_positions(tiny_model: Any) -> None:
 
     assert has_rotary_positions(tiny_model)
     assert not has_rotary_positions(GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=16)))
+    for older in ({"rope_theta": 10_000.0}, {"rope_parameters": {"rope_theta": 10_000.0}}):
+        config = SimpleNamespace(**older)
+        assert has_rotary_positions(SimpleNamespace(config=SimpleNamespace(get_text_config=lambda c=config: c)))
 
 
 def trainer_of(**changes: Any) -> SimpleNamespace:
