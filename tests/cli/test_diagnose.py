@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,25 @@ def test_a_run_folder_gets_its_report_rebuilt(log: Path, tmp_path: Path) -> None
     assert (folder / "report.html").read_text().startswith("<!doctype html>")
     assert json.loads((folder / "report.json").read_text())["source"]["run"]["label"] == "gdpo"
     assert "gdpo (this run)" in result.output
+
+
+def test_watching_needs_a_page_and_no_pipe(log: Path) -> None:
+    with pytest.raises(ConfigError, match="--watch needs a page to write: add --html"):
+        run(log, "--watch")
+    with pytest.raises(ConfigError, match="give --json a file"):
+        run(log, "--watch", "--html", log.parent / "page.html", "--json", "-")
+
+
+def test_watching_ends_with_ctrl_c_and_status_0(log: Path) -> None:
+    page = log.parent / "page.html"
+    words = [sys.executable, "-m", "gd2po", "diagnose", str(log), "--watch", "--html", str(page)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith(f"Open {page} in a browser.")
+        assert process.stdout.readline().startswith("step 2 · 160 rollouts · A trade-off: correct and brief.")
+        process.send_signal(signal.SIGINT)
+        out, complaints = process.communicate(timeout=60)
+    assert (process.returncode, out, complaints) == (0, f"Stopped. Written: {page}\n", "")
+    assert "data-reload" not in page.read_text().split(">")[1]
 
 
 def test_bad_rows_stop_it_unless_they_are_to_be_skipped(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,6 +12,10 @@ from rich.console import Console
 from gd2po.cli import log_options as options
 from gd2po.cli.options import needing
 from gd2po.cli.parsing import parse_families, parse_names, parse_step_range, parse_weights
+from gd2po.errors import ConfigError
+
+if TYPE_CHECKING:
+    from gd2po.diagnosis import RunReport
 
 
 def diagnose(
@@ -36,6 +42,9 @@ def diagnose(
     completion: options.Completion = None,
     length: options.Length = None,
     skip_bad_rows: options.SkipBadRows = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow a run: write the page again when its log grows. Ctrl-C ends it.")
+    ] = False,
 ) -> None:
     """Show where the rewards of a run conflict, and what each method would do about it.
 
@@ -52,17 +61,25 @@ def diagnose(
         step=step, group=group, group_size=group_size, rewards=names, prompt=prompt, completion=completion,
         length=length,
     )  # fmt: skip
-    log = RewardLog(path, choices, step_range=parse_step_range(step_range), skip_bad_rows=skip_bad_rows)
-    with Console(stderr=True).status("Reading ...") as status:
-        report = report_log(
-            log,
-            weights,
-            reward_conditions=reward_conditions,
-            reward_families=None if reward_families is None else parse_families(reward_families),
-            html=html,
-            json=None if json == "-" else json,
-            progress=lambda rollouts: status.update(f"Read {rollouts:,} rollouts ..."),
-        )
+
+    def write(reload_s: int | None = None) -> RunReport:
+        log = RewardLog(path, choices, step_range=parse_step_range(step_range), skip_bad_rows=skip_bad_rows)
+        with Console(stderr=True).status("Reading ...") as status:
+            return report_log(
+                log,
+                weights,
+                reward_conditions=reward_conditions,
+                reward_families=None if reward_families is None else parse_families(reward_families),
+                html=html,
+                json=None if json == "-" else json,
+                reload_s=reload_s,
+                progress=lambda rollouts: status.update(f"Read {rollouts:,} rollouts ..."),
+            )
+
+    if watch:
+        _follow(path, write, html, json)
+        return
+    report = write()
     if json == "-":
         typer.echo(to_json(report.diagnosis), nl=False)
         return
@@ -74,3 +91,26 @@ def diagnose(
         looking = command("diagnose", path, "--html", "report.html")
         console.print(f"To look at the conflicts: {looking}", markup=False)
     console.print(f"To see what each method would make of these rollouts: {replay_command(path)}", markup=False)
+
+
+def _follow(path: str, write: Callable[[int | None], RunReport], html: str | None, json: str | None) -> None:
+    """Write the page again and again, with a line for each, until the run or Ctrl-C ends it."""
+    from gd2po.diagnosis.watch import LogWatch
+    from gd2po.runs.folder import CONFIG
+
+    page = html or (str(Path(path, "report.html")) if Path(path, CONFIG).is_file() else None)
+    if page is None:
+        raise ConfigError("--watch needs a page to write: add --html report.html.")
+    if json == "-":
+        raise ConfigError("--watch writes the numbers again and again: give --json a file.")
+    watching = LogWatch(path, write)
+    typer.echo(f"Open {page} in a browser. It follows {path} until the run or Ctrl-C ends it.")
+    try:
+        for report in watching.reports():
+            source, headline = report.diagnosis.source, report.diagnosis.verdict.headline
+            typer.echo(f"step {source.last_step:,} · {source.rollouts:,} rollouts · {headline}")
+        typer.echo("The run has ended.")
+    except KeyboardInterrupt:
+        typer.echo(f"Stopped. Written: {page}")
+    finally:
+        watching.close()

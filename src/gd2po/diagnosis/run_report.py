@@ -37,6 +37,7 @@ def report_log(
     reward_conditions: Any = None,
     html: str | Path | None = None,
     json: str | Path | None = None,
+    reload_s: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> RunReport:
     r"""Diagnose a log and write what is asked for; for a run folder of gd2po the report inside it in any case.
@@ -49,6 +50,7 @@ def report_log(
         reward_conditions: as `diagnose` takes them.
         html: file of the page; None for report.html in a run folder of gd2po, and for none elsewhere.
         json: file of the numbers; None for report.json in a run folder of gd2po, and for none elsewhere.
+        reload_s: seconds after which the page loads itself again; None: it does not.
         progress: told how many rollouts have been read, now and then.
 
     Returns:
@@ -87,7 +89,7 @@ def report_log(
     )
     return RunReport(
         diagnosis=diagnosis,
-        html=None if html is None else write_html(diagnosis, html),
+        html=None if html is None else write_html(diagnosis, html, reload_s=reload_s),
         json=None if json is None else write_json(diagnosis, json),
     )
 

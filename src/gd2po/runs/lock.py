@@ -45,6 +45,19 @@ def hold_folder(folder: Path, what: str) -> Iterator[None]:
         yield
 
 
+def is_held(folder: Path) -> bool:
+    """Whether some process holds a folder at the moment; not known, and so False, where its lock may not be opened."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with FileLock(folder / LOCK).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False
+
+
 def is_empty(folder: Path) -> bool:
     """Whether a folder does not exist or holds nothing but its lock."""
     return not folder.is_dir() or all(path.name == LOCK for path in folder.iterdir())

@@ -13,7 +13,8 @@ import pytest
 from browser import Tab
 from log_fixtures import write_columns
 
-from gd2po.diagnosis import RewardLog, diagnose, write_html
+from gd2po.diagnosis import RewardLog, diagnose, report_log, write_html
+from gd2po.diagnosis.watch import LogWatch
 from gd2po.report.wording import percent
 
 EVIL = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
@@ -201,3 +202,56 @@ def test_a_change_of_scheme_repaints_the_charts(visit: Any) -> None:
     page.emulate_media(color_scheme="dark")
     page.wait_for_timeout(200)  # the policy forbids the evaluation that waiting for a condition takes
     assert (light, page.evaluate(colour)) == ("#0072b2", "#5aaee6")
+
+
+def test_the_page_of_a_run_that_goes_on_loads_itself_again_and_looks_as_it_was_left(
+    tab: Tab, make_log: Any, trade_off: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gd2po.diagnosis.watch.REST", 0)
+    log_file, page_file = tmp_path / "log.parquet", tmp_path / "page.html"
+
+    def grow(steps: int) -> None:
+        columns = make_log(trade_off, steps=steps, groups=8).columns
+        rows = len(columns["group"])
+        texts = {"prompt": [f"prompt {group}" for group in columns["group"]], "completion": ["c"] * rows}
+        write_columns({**columns, **texts}, log_file)
+
+    grow(2)
+    watch = LogWatch(
+        log_file, lambda reload_s: report_log(RewardLog(log_file), html=page_file, reload_s=reload_s and 1), pause_s=0.1
+    )
+    reports = watch.reports()
+    next(reports)
+    page, complaints, _ = tab.open(page_file, 1000, "light")
+    page.wait_for_selector("#live")
+    page.click("[data-threshold='1']")
+    page.evaluate("document.querySelector('#prompts details').open = false")
+    page.evaluate("scrollTo(0, 700)")
+
+    grow(5)
+    next(reports)
+    page.wait_for_selector(".facts:has-text('5 steps, 1 to 5')", timeout=15_000)
+    page.wait_for_selector("html[data-ready]")
+    assert page.text_content("#dial-value") == "1.00"
+    assert page.evaluate("document.querySelector('#prompts details').open") is False
+    assert abs(page.evaluate("scrollY") - 700) < 5
+
+    watch.close()
+    page.wait_for_selector("html:not([data-reload])", timeout=15_000)
+    assert page.locator("#live").count() == 0
+    assert complaints == []
+
+
+def test_the_page_does_not_reload_under_the_hand_of_a_reader(tab: Tab, page_file: Path, tmp_path: Path) -> None:
+    text = page_file.read_text(encoding="utf-8").replace('<html lang="en">', '<html lang="en" data-reload="1">')
+    live = tmp_path / "live.html"
+    live.write_text(text, encoding="utf-8")
+    page, _, _ = tab.open(live, 1000, "light")
+    page.evaluate("window.mark = 1")
+    for x in range(5):
+        page.mouse.move(100 + x, 100)
+        page.wait_for_timeout(300)
+    assert page.evaluate("window.mark") == 1
+    page.wait_for_timeout(2100)
+    page.wait_for_selector("html[data-ready]")
+    assert page.evaluate("window.mark") is None

@@ -44,8 +44,12 @@ _FULL_PULL = 3.0
 """Standard deviations at which the bar of a reward advantage is full."""
 
 
-def render_html(diagnosis: Diagnosis) -> str:
+def render_html(diagnosis: Diagnosis, *, reload_s: int | None = None) -> str:
     """The page of a diagnosis: HTML with its style, scripts and data inside.
+
+    Args:
+        diagnosis: what it shows.
+        reload_s: seconds after which it loads itself again, as the report of a run that goes on; None: it does not.
 
     Raises:
         MissingDependencyError: Plotly or Jinja2 is not installed.
@@ -58,6 +62,7 @@ def render_html(diagnosis: Diagnosis) -> str:
     shown_methods, other_methods = main_methods(diagnosis.methods)
     context = {
         "d": diagnosis,
+        "reload_s": reload_s,
         "explorer_json": Markup(script_json(_explorer_data(diagnosis))),
         "has_course": len(diagnosis.course.first_step) > 1,
         "group_sizes": _group_sizes(diagnosis.source.group_sizes),
@@ -97,9 +102,9 @@ def render_html(diagnosis: Diagnosis) -> str:
     return render_page("gd2po.diagnosis.views", "report.html.j2", all_charts(diagnosis), context, filters)
 
 
-def write_html(diagnosis: Diagnosis, path: str | Path) -> Path:
-    """Write the page; a reader of the old one never sees half of the new one."""
-    return write_text(path, render_html(diagnosis))
+def write_html(diagnosis: Diagnosis, path: str | Path, *, reload_s: int | None = None) -> Path:
+    """Write the page, as of `render_html`; a reader of the old one never sees half of the new one."""
+    return write_text(path, render_html(diagnosis, reload_s=reload_s))
 
 
 def _explorer_data(diagnosis: Diagnosis) -> dict[str, Any]:

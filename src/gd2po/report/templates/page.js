@@ -71,6 +71,33 @@
     element.parentElement.querySelector(".numbers").classList.toggle("shown", numbered);
   }
 
+  // The page of a run that goes on loads itself again, and looks as the reader left it. A file cannot be asked whether
+  // it has changed, so it does so every few seconds, unless the reader is at work in it or somewhere else.
+  function follow(seconds) {
+    const key = `left ${location.pathname}`;
+    const title = (details) => details.querySelector("summary").textContent;
+    const left = JSON.parse(sessionStorage.getItem(key) || "null");
+    let moved = left ? left.threshold : null, touched = 0;
+    if (left) {
+      for (const details of document.querySelectorAll("details")) details.open = left.open.includes(title(details));
+      if (dial && moved !== null) move(moved);
+      scrollTo(0, left.scroll);
+    }
+    if (dial) {
+      const remember = () => { moved = threshold; };
+      dial.addEventListener("input", remember);
+      for (const button of document.querySelectorAll("[data-threshold]")) button.addEventListener("click", remember);
+    }
+    for (const type of ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"])
+      addEventListener(type, () => { touched = performance.now(); }, { passive: true });
+    setInterval(() => {
+      if (document.hidden || performance.now() - touched < 1000 * seconds) return;
+      const open = [...document.querySelectorAll("details[open]")].map(title);
+      sessionStorage.setItem(key, JSON.stringify({ open, scroll: scrollY, threshold: moved }));
+      location.reload();
+    }, 1000 * seconds);
+  }
+
   const line = (x, dash, width, colour) => ({
     type: "line", x0: x, x1: x, y0: 0, y1: 1, xref: "x", yref: "paper", line: { color: colour, width, dash },
   });
@@ -131,5 +158,6 @@
       if (navigator.clipboard) navigator.clipboard.writeText(paste.textContent).then(done, () => {});
     });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  if (document.documentElement.dataset.reload) follow(Number(document.documentElement.dataset.reload));
   document.documentElement.dataset.ready = "true";
 })();
