@@ -39,8 +39,8 @@ class Picture(NamedTuple):
 
 
 PICTURES = {
-    "diagnosis.png": Picture("report", "light", "#explorer svg", "body", "#rewards figure"),
-    "diagnosis-dark.png": Picture("report", "dark", "#explorer svg", "body", "#rewards figure"),
+    "diagnosis.png": Picture("report", "light", "#explorer svg", "body", "#verdict .finding"),
+    "diagnosis-dark.png": Picture("report", "dark", "#explorer svg", "body", "#verdict .finding"),
     "threshold-explorer.png": Picture("report", "light", "#explorer svg", "#threshold", "#threshold > .card"),
     "worlds-map.png": Picture("map", "light", "#map", "#map", "#map .card"),
     "replay.png": Picture("replay", "light", "#gold-0 svg", "#gold-section-0", "#gold-section-0 figure"),
