@@ -113,6 +113,7 @@ def test_a_file_of_the_command_line_is_small(path: Path) -> None:
 
 COMMAND_LINES = {
     "training/arguments.py": "the parser of a command line",
+    "training/help.py": "the help of a command line",
     "training/compare.py": "command lines of the runs",
     "comparison/run/runner.py": "command lines of the runs",
     "training/summary.py": "commands to paste",
