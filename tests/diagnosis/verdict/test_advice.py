@@ -47,6 +47,7 @@ def test_a_healthy_run_hears_nothing() -> None:
         ({"retained_negative__a": 0.49}, "keeps 90% of the signal and 49% of the penalties of reward 'a'"),
         ({"retained__a": 0.49, "filters": "hard"}, "filtering='snr' with a low snr_threshold"),
         ({"correlation__a__b": -0.3}, "pull against each other"),
+        ({"correlation__a__b": -0.11, "snr_threshold": 0.5}, "pull against each other"),
         ({"filtered_rate": 0.4}, "the SNR filter is the hard filter here"),
         ({"whitens_tokens": True, "length_variation": 1.2}, "very unequal length"),
     ],
@@ -72,6 +73,8 @@ def test_a_batch_without_any_signal_is_told_at_once_and_once() -> None:
         {"retained__a": 0.1, "retained_negative__a": 0.1, "filters": None},
         {"correlation__a__b": -0.05},
         {"correlation__a__b": -0.3, "snr_threshold": 0.3},
+        {"correlation__a__b": -0.09},
+        {"correlation__a__b": -0.3, "snr_threshold": 0.49},
         {"correlation__a__b": -0.3, "filters": None},
         {"filtered_rate": 0.4, "filters": None},
         {"filtered_rate": 0.39},
@@ -93,6 +96,16 @@ def test_one_good_batch_among_bad_ones_is_enough_to_stay_silent_about_a_constant
     for batch in range(3 * WINDOW):
         metrics = HEALTHY | {"conflict/retained/a": 0.9 if batch % WINDOW == 0 else math.nan}
         assert advisor.observe(metrics, length_variation=0.3) == []
+
+
+def test_a_mean_is_of_the_batches_that_have_a_value() -> None:
+    advisor = Advisor(["a", "b"], filters="snr", whitens_tokens=False)
+    texts = []
+    for batch in range(WINDOW):
+        metrics = HEALTHY | {"conflict/retained/a": math.nan if batch % 4 == 0 else 0.4}
+        texts += advisor.observe(metrics, length_variation=0.3)
+    (text,) = texts
+    assert "keeps 40% of the signal" in text
 
 
 def test_a_family_with_heavy_tails_is_told_once_unless_the_method_ranks() -> None:
