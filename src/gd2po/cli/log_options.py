@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-Log = Annotated[str, typer.Argument(help="A file, a folder (of a run, too) or a quoted glob.", show_default=False)]
+Log = Annotated[
+    str,
+    typer.Argument(
+        help="A file, a folder (of a run, too), a quoted glob, or a dataset on the hub: owner/name.", show_default=False
+    ),
+]
 Rewards = Annotated[str | None, typer.Option(help="Columns of the rewards: a,b,c.", show_default=False)]
 RewardWeights = Annotated[
     str | None,

@@ -159,6 +159,31 @@ def load_rlla(source: str | PathLike[str], split: str = "train") -> Dataset:
     return prompts_and_answers(_parts(source, split), source)
 
 
+def hub_rows(source: str, split: str) -> list[Path]:
+    """Arrow files with the rows of a dataset on the Hugging Face hub, downloaded to the cache of `datasets`.
+
+    Args:
+        source: its id.
+        split: which part.
+
+    Raises:
+        DataFormatError: it cannot be loaded, or is empty.
+        MissingDependencyError: `datasets` is not installed.
+    """
+    try:
+        import datasets  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{source!r} is no path here, and a dataset of the Hugging Face hub needs datasets: pip install "
+            "'gd2po[trl]'."
+        ) from error
+    dataset = _load_from_hub(source, source, split=split)
+    files = [Path(file["filename"]) for file in dataset.cache_files]
+    if not files or not len(dataset):
+        raise DataFormatError(f"`source`: {source} (split {split!r}) is empty.")
+    return files
+
+
 def _parts(source: str | PathLike[str], split: str) -> Iterator[tuple[str, Dataset]]:
     """The data sets that make up the source, each with the name that messages use for it."""
     name = str(source)

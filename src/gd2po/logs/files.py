@@ -13,6 +13,9 @@ import pyarrow as pa
 from gd2po.errors import DataFormatError
 from gd2po.logs.dialects import lines_of, log_folders, ways_to_log
 from gd2po.logs.roll_up import steps_of_row_groups
+from gd2po.logs.tables.arrow_table import FILE_START as ARROW_FILE
+from gd2po.logs.tables.arrow_table import STREAM_START as ARROW_STREAM
+from gd2po.logs.tables.arrow_table import ArrowTable
 from gd2po.logs.tables.csv_table import CsvTable
 from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
 from gd2po.logs.tables.packed_table import PackedTable
@@ -20,14 +23,16 @@ from gd2po.logs.tables.table import ParquetTable, Table
 from gd2po.logs.trackers import find_tracked, open_tracked, without_rollouts
 from gd2po.runs.rollout_files import holder, parse, settled, without_covered
 
-SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
+SUFFIXES = (".parquet", ".arrow", ".jsonl", ".ndjson", ".csv", ".tsv", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
 """Endings of the files that a folder is searched for. A file that is given itself may have any name."""
+
+_HUB = re.compile(r"(?P<owner>[\w-][\w.-]*)/(?P<name>[\w.-]+)(?:/(?P<split>\w+))?")
+"""The id of a dataset on the Hugging Face hub, with a split behind it or without; not a path that is misspelt."""
 
 _SNIFFED_BYTES = 64 * 1024
 _OTHER_FORMATS = {
     b"PK\x03\x04": "a spreadsheet or ZIP archive: save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "an old Excel workbook: save the sheet as CSV",
-    b"ARROW1": "an Arrow IPC file: convert it to Parquet with pyarrow.parquet.write_table",
 }
 
 
@@ -46,10 +51,11 @@ def find_files(source: str | Path) -> LogFiles:
     """The files that a path, folder or glob stands for, in the order of the numbers in their names.
 
     Args:
-        source: a file, a folder of logs, the output folder of a run, or a glob.
+        source: a file, a folder of logs, the output folder of a run, a glob, or the id of a dataset on the hub.
 
     Raises:
         DataFormatError: there are none, or a folder holds logs of several kinds.
+        MissingDependencyError: a dataset of the hub is named, and `datasets` is not installed.
     """
     path = Path(source)
     if path.is_file():
@@ -60,6 +66,11 @@ def find_files(source: str | Path) -> LogFiles:
     tracked = None if files else find_tracked(path)
     if tracked is not None:
         return LogFiles(str(source), [tracked], None)
+    if not files and (named := _HUB.fullmatch(str(source))) and not Path(named["owner"]).exists():
+        from gd2po.data.sources import hub_rows  # loads the built-in task, which no other log needs
+
+        name = f"{named['owner']}/{named['name']}"
+        return LogFiles(str(source), hub_rows(name, named["split"] or "train"), None)
     if not files:
         missing = "no file matches" if glob.has_magic(str(source)) else "there is no"
         raise DataFormatError(f"`source` needs a file, a folder or a quoted glob: {missing} {source}.")
@@ -80,6 +91,9 @@ def _files_of_folder(folder: Path) -> LogFiles:
     tracked = None if files else find_tracked(folder)
     if tracked is not None:
         return LogFiles(str(folder), [tracked], None)
+    if not files and (folder / "dataset_dict.json").is_file():
+        splits = sorted(path.parent.name for path in folder.glob("*/dataset_info.json"))
+        raise DataFormatError(f"{folder} holds a dataset with the splits {', '.join(splits)}. Name one: {folder}/SPLIT")
     if not files:
         reason = without_rollouts(folder)
         if reason is not None:
@@ -160,6 +174,8 @@ def _open(path: Path) -> Table:
         raise DataFormatError(f"{path} is empty: it holds no rollouts.")
     if magic.startswith(b"PAR1"):
         return ParquetTable(path)
+    if magic.startswith((ARROW_FILE, ARROW_STREAM)):
+        return ArrowTable(path)
     for other, advice in _OTHER_FORMATS.items():
         if magic.startswith(other):
             raise DataFormatError(f"{path} is {advice}.")

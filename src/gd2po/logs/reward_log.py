@@ -34,7 +34,8 @@ class RewardLog:
     r"""The rollouts of one run.
 
     Args:
-        source: a file, a folder or a glob: what gd2po, TRL or verl wrote, or a plain table as in docs/reward-logs.md.
+        source: a file, a folder, a glob, or the id of a dataset on the hub: what a trainer or a tracker wrote, or a
+            plain table; see docs/reward-logs.md.
         choices: columns that are not guessed.
         step_range: first and last step to read, both included; None for an open end.
         skip_bad_rows: skip and count malformed rows and unreadable files instead of raising an error.
