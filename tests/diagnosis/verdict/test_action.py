@@ -13,6 +13,7 @@ import yaml
 from log_fixtures import write_columns
 
 from gd2po.diagnosis import ColumnChoices, Diagnosis, RewardLog, diagnose
+from gd2po.report.wording import percent
 from gd2po.runs.folder import write_config
 from gd2po.training.arguments import ParsedRun, parse_run
 
@@ -73,6 +74,8 @@ def test_a_trade_off_under_a_filter_is_trained_again_without_it(make_run: Any, t
     diagnosis = diagnose(RewardLog(folder))
     assert diagnosis.verdict.kind == "trade_off"
     assert diagnosis.action.title == "Train without the filter"
+    share = next(method.filtered_rate for method in diagnosis.methods if method.name == "gd2po-snr 0.3")
+    assert f"gd2po-snr 0.3 drops {percent(share)} of the rollouts" in diagnosis.action.text
     again = run_of(diagnosis)
     assert again.training.advantage_estimator == "gdpo"
     assert again.training.output_dir == f"{folder}-gdpo"

@@ -208,6 +208,7 @@ def test_a_reward_that_dominates_by_its_scale_only_does_so_under_grpo(
     assert found.title == "a dominates a plain sum"
     assert found.numbers["grpo"] == pytest.approx(100 / 102, abs=0.01)
     assert found.numbers["gdpo"] == pytest.approx(1 / 3, abs=0.05)
+    assert found.sureness == 1
 
 
 def test_one_reward_twice_is_noticed_in_either_direction(diagnose_rewards: Any) -> None:
