@@ -115,11 +115,11 @@ SEED ?= 0
 MUTATED ?= core,zero_advantage,trl,numbers,verdict
 
 mutants: $(READY_DEV)
-	$(PARALLEL) $(BIN)/python scripts/mutants.py --targets $(MUTATED) --sample $(MUTANTS) --seed $(SEED) --jobs $(JOBS) \
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py --targets $(MUTATED) --sample $(MUTANTS) --seed $(SEED) --jobs $(JOBS) \
 	  --out mutants.json
 
 mutants-verl: $(READY_VERL)
-	$(PARALLEL) $(VENV_VERL)/bin/python scripts/mutants.py --targets verl_batches --sample $(MUTANTS) --seed $(SEED) \
+	OMP_NUM_THREADS=1 $(VENV_VERL)/bin/python scripts/mutants.py --targets verl_batches --sample $(MUTANTS) --seed $(SEED) \
 	  --jobs $(JOBS) --out mutants-verl.json
 
 dist: $(READY_RELEASE)
