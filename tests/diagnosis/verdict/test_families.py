@@ -108,6 +108,20 @@ def test_a_judge_that_now_and_then_condemns_is_no_case_for_caution(write_log: An
     assert diagnosis.families[0].world == "neg3"
 
 
+@pytest.mark.parametrize(("condemned_per_praised", "rule"), [(1, "blind_spot"), (5, "condemning")])
+def test_a_judge_that_condemns_more_than_it_is_fooled_is_no_blind_spot(
+    write_log: Any, judges: Any, condemned_per_praised: int, rule: str
+) -> None:
+    errs = np.array([text.startswith("asks") for text in judges["completion"]]).nonzero()[0]
+    turned = np.zeros(GROUPS * SIZE)
+    turned[errs[np.arange(len(errs)) % (condemned_per_praised + 1) > 0]] = 4  # from far above to far below
+    judges["fooled"] = (np.array(judges["fooled"]) - turned).tolist()
+    diagnosis = diagnose(RewardLog(write_log(judges)))
+    (fooled, _) = diagnosis.families[0].far
+    assert fooled.above > 0.005
+    assert finding(diagnosis, rule)
+
+
 def test_judges_that_agree_in_half_of_the_groups_alone_are_suspected(write_log: Any) -> None:
     random = np.random.default_rng(0)
     first, second = random.normal(size=(2, GROUPS, SIZE))

@@ -10,7 +10,7 @@ from gd2po.core.tails import NORMAL_TAIL
 from gd2po.diagnosis.model import FamilyNumbers, FarScores, Finding
 from gd2po.diagnosis.numbers.families import FoundFamily, is_uneven
 from gd2po.diagnosis.verdict.evidence import Numbers
-from gd2po.diagnosis.verdict.limits import HEAVY_TAIL, LEAST_FAR, SURE_ENOUGH
+from gd2po.diagnosis.verdict.limits import CONDEMNS, HEAVY_TAIL, LEAST_FAR, SURE_ENOUGH
 from gd2po.report.wording import join, number, percent, sureness, with_interval
 
 EVIDENCE = "docs/families.md"
@@ -27,8 +27,8 @@ def resembled_world(family: FoundFamily, has_others: bool) -> str:
         family: its numbers.
         has_others: other rewards with a weight are of no family with it.
     """
-    above, below = max(far.above for far in family.far), max(far.below for far in family.far)
-    if above >= LEAST_FAR:
+    below = max(far.below for far in family.far)
+    if any(map(_seems_fooled, family.far)):
         return "mixed3" if has_others else "blind-spot" if _one_sided(family.far) else "spiky1"
     if below >= LEAST_FAR:
         return "neg3"
@@ -38,7 +38,11 @@ def resembled_world(family: FoundFamily, has_others: bool) -> str:
 
 
 def _one_sided(far: Sequence[FarScores]) -> bool:
-    return sum(one.above >= LEAST_FAR for one in far) == 1
+    return sum(map(_seems_fooled, far)) == 1
+
+
+def _seems_fooled(far: FarScores) -> bool:
+    return far.above >= LEAST_FAR and far.below <= CONDEMNS * far.above
 
 
 def declaration(members: Sequence[str], label: str) -> str:
@@ -53,7 +57,7 @@ def declaration(members: Sequence[str], label: str) -> str:
 
 def family_finding(family: FamilyNumbers) -> Finding:
     """What is the case inside a family, and what to do about it."""
-    fooled = [far for far in family.far if far.above >= LEAST_FAR]
+    fooled = list(filter(_seems_fooled, family.far))
     if family.origin == "suspected":
         return _suspected(family)
     if fooled:

@@ -64,6 +64,10 @@ worlds of docs/families.md it parts those in which ranks and a cautious voice ga
 LEAST_FAR = 0.005
 """Share of the rollouts that a reward scores far above its partners, from which on a blind spot is suspected."""
 
+CONDEMNS = 2.0
+"""A reward that puts more than this times as many rollouts far below its partners as far above them is not fooled: it
+is stricter, or condemns by mistake."""
+
 UNEVEN_AGREEMENT = 0.1
 """Standard deviation of a correlation between groups beyond chance, from which on rewards agree here and not there."""
 
