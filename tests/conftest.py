@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+# Before anything asks: no test waits for a network that is not there.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
 import pytest
 import torch
 from hypothesis import settings

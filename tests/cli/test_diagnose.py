@@ -114,7 +114,10 @@ def test_watching_ends_with_ctrl_c_and_status_0(log: Path) -> None:
         assert process.stdout.readline().startswith(f"Open {page} in a browser.")
         assert process.stdout.readline().startswith("step 2 · 160 rollouts · A trade-off: correct and brief.")
         process.send_signal(signal.SIGINT)
-        out, complaints = process.communicate(timeout=60)
+        try:
+            out, complaints = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, complaints) == (0, f"Stopped. Written: {page}\n", "")
     assert "data-reload" not in page.read_text().split(">")[1]
 

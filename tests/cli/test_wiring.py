@@ -141,7 +141,9 @@ def test_diagnose(monkeypatch: pytest.MonkeyPatch) -> None:
     given += words(step_range="2:5", prompt="p", completion="c", length="l")
     given += words(reward_conditions="[...]", reward_families="a=x,b=x")
     name = "gd2po.diagnosis.report_log"
-    (_, weights), options = asked(monkeypatch, name, "diagnose", "log.csv", *given, "--skip_bad_rows").args
+    (_, weights), options = asked(
+        monkeypatch, name, "diagnose", "log.csv", *given, "--skip_bad_rows", without={"--watch"}
+    ).args
     columns = ColumnChoices(
         step="s", group="g", group_size=4, rewards=["a", "b"], prompt="p", completion="c", length="l"
     )

@@ -156,3 +156,11 @@ def test_a_file_that_stays_damaged_is_an_error(tmp_path: Path) -> None:
 def test_what_does_not_exist_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(DataFormatError, match="there is no"):
         LogWatch(tmp_path / "nothing", lambda reload_s: report_log(RewardLog(tmp_path), reload_s=reload_s))
+
+
+def test_a_ctrl_c_whose_exception_is_lost_ends_the_watch_at_the_next_look(watch: LogWatch) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        watch.interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in watch.reports():
+            pass

@@ -56,6 +56,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_the_tests_notice_is_killed_and_the_rest_survives(repository: Path, tmp_path: Path) -> None:
     every = mutants.sampled(["numbers"], repository, None, seed=0)
     chosen = ("if (a >= b):", "if (a <= b):", "limit += 1")

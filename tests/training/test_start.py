@@ -15,6 +15,7 @@ from gd2po.cli import app
 from gd2po.errors import RunFolderError
 
 
+@pytest.mark.slow
 def test_what_init_writes_is_checked_and_trains(tmp_path: Path) -> None:
     def gd2po(*words: str) -> str:
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,6 +105,7 @@ def _follow(path: str, write: Callable[[int | None], RunReport], html: str | Non
     if json == "-":
         raise ConfigError("--watch writes the numbers again and again: give --json a file.")
     watching = LogWatch(path, write)
+    signal.signal(signal.SIGINT, watching.interrupt)
     typer.echo(f"Open {page} in a browser. It follows {path} until the run or Ctrl-C ends it.")
     try:
         for report in watching.reports():

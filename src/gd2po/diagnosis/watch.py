@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from gd2po.diagnosis.run_report import RunReport
 from gd2po.diagnosis.views.page import write_html
@@ -50,12 +51,23 @@ class LogWatch:
             find_files(source)
         self._live: RunReport | None = None
         """The last report, if its page loads itself again."""
+        self._interrupted = threading.Event()
+
+    def interrupt(self, *_: object) -> NoReturn:
+        """Handle Ctrl-C. An exception that is raised in a destructor is lost; the next look then ends the watch.
+
+        Raises:
+            KeyboardInterrupt: always.
+        """
+        self._interrupted.set()
+        raise KeyboardInterrupt
 
     def reports(self) -> Iterator[RunReport]:
         """A report now, and one after each change of the log; they end with the run, which only a run of gd2po tells.
 
         Raises:
             DataFormatError: the log cannot be read, and nobody is writing it.
+            KeyboardInterrupt: after `interrupt`.
         """
         seen: Files | None = None
         failed, looks = None, 0
@@ -76,7 +88,8 @@ class LogWatch:
                 rest = REST * (time.monotonic() - began)
             if over:
                 return
-            time.sleep(max(self._pause_s, rest))
+            if self._interrupted.wait(max(self._pause_s, rest)):
+                raise KeyboardInterrupt
 
     def close(self) -> None:
         """Let the page stop loading itself again."""
