@@ -13,17 +13,61 @@ from __future__ import annotations
 import argparse
 import random
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from torch import Tensor
 
 from gd2po.comparison.statistics import Estimate
-from gd2po.core import Setting
+from gd2po.core import METHODS, AdvantageResult, Setting
+from gd2po.core.batch import Families, Weights, Whitening
+from gd2po.core.methods.base import Method, Range
+from gd2po.core.methods.consensus import consensus_advantages
+from gd2po.core.tails import tail_weight
+from gd2po.diagnosis.verdict.limits import HEAVY_TAIL
 from gd2po.report.documents import to_document
 from gd2po.runs.files import write_text
 from gd2po.worlds import WORLDS
 from gd2po.worlds.analysis import SCHEMA, SCHEMA_VERSION, WorldMap, compare_worlds
 
 SPLIT_SEED = 16
+
+
+def by_tail_weight_advantages(
+    rewards: Tensor,
+    group_ids: Tensor,
+    *,
+    least_tail: Annotated[float, Range(1, float("inf"))] = HEAVY_TAIL,
+    reward_weights: Weights = None,
+    reward_families: Families = None,
+    whitening: Whitening = "rollouts",
+    token_counts: Tensor | None = None,
+) -> AdvantageResult:
+    """`consensus` in the families whose disagreement has heavy tails in this batch; the others are taken apart.
+
+    Args:
+        least_tail: tail weight above which a family stays one.
+        whitening: as of `consensus`.
+    """
+    assert reward_families is not None
+    tails = tail_weight(rewards, group_ids, list(map(str, reward_families)), reward_weights=reward_weights)
+    labels = [
+        str(family) if tails.get(str(family), 0.0) > least_tail else f"{family} {reward}"
+        for reward, family in enumerate(reward_families)
+    ]
+    return consensus_advantages(
+        rewards, group_ids, reward_families=labels, reward_weights=reward_weights, whitening=whitening,
+        token_counts=token_counts,
+    )  # fmt: skip
+
+
+METHODS["by-tail-weight"] = Method(
+    name="by-tail-weight",
+    title="consensus where tails are heavy, gdpo elsewhere; tried here and nowhere else",
+    source="this benchmark",
+    function=by_tail_weight_advantages,
+    uses_families=lambda options: True,
+)
 
 
 def _setting(**values: object) -> Setting:
@@ -45,6 +89,7 @@ SETTINGS = {
     "- minimum": _setting(method="consensus", combination="mean"),
     "worst case": _setting(method="consensus", combination="minimum", drop_conflicts="none"),
     "uncertainty": _setting(method="consensus", combination="uncertainty"),
+    "by tail weight": _setting(method="by-tail-weight"),
 }
 """Known methods, consensus, and consensus with a part taken away ("-") or with another in its place."""
 
