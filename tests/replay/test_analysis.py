@@ -152,6 +152,15 @@ def test_few_labels_are_counted_and_prompts_with_one_show_nothing(tmp_path: Path
     assert result.rollouts == 240
 
 
+def test_a_reward_that_tells_no_two_rollouts_of_a_prompt_apart_is_not_held_out(tmp_path: Path) -> None:
+    columns = fooled(10)
+    columns["rare"] = np.where(np.arange(60) % 6 == 0, columns["quality"], math.nan)
+    path = write(tmp_path / "log.csv", columns)
+    result = replayed(path, None, rewards=["grader_a", "grader_b", "rare"])
+    assert [gold.gold for gold in result.golds] == ["grader_a", "grader_b"]
+    assert [note for note in result.notes if note.startswith("rare is not held out")]
+
+
 def test_a_label_that_tells_no_two_rollouts_of_a_prompt_apart_is_refused(tmp_path: Path) -> None:
     columns = fooled(10)
     label = np.where(np.arange(60) % 6 == 0, columns["quality"], math.nan)

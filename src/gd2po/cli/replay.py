@@ -20,7 +20,7 @@ def replay(
     ] = None,
     methods: Annotated[
         str, typer.Option(help="Built-in methods to compare, or '' for none.")
-    ] = "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-auto,gd2po-gated,dvao,rvpo",
+    ] = "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-gated,consensus,dvao,rvpo",
     method: Annotated[
         list[str] | None,
         typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),

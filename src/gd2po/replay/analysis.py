@@ -23,7 +23,7 @@ from gd2po.replay.rollouts import Rollouts, read_rollouts, with_gold
 from gd2po.runs.settings import RunSettings
 from gd2po.threads import one_thread
 
-METHODS = ("grpo", "gdpo", "gd2po-hard", "gd2po-snr", "gd2po-auto", "gd2po-gated", "dvao", "rvpo")
+METHODS = ("grpo", "gdpo", "gd2po-hard", "gd2po-snr", "gd2po-gated", "consensus", "dvao", "rvpo")
 """Compared unless others are named."""
 
 LEARNING_RATES = (0.1, 0.3, 1.0, 3.0)
@@ -190,7 +190,16 @@ class _Replayer:
 
     def replay(self, notes: list[str]) -> Replay:
         last = len(self.names) - 1
-        golds = range(len(self.names)) if self.gold is None else [last]
+        golds = [last] if self.gold is not None else self._tellable()
+        if self.gold is None:
+            notes = [
+                *notes,
+                *(
+                    f"{name} is not held out: it is known for fewer than two rollouts of every prompt."
+                    for column, name in enumerate(self.names)
+                    if column not in golds
+                ),
+            ]
         learned = list(range(len(self.weights)))
         return Replay(
             version=metadata.version("gd2po"),
@@ -210,6 +219,11 @@ class _Replayer:
             notes=[*notes, *self.run_notes],
             golds=[self._judged_by(column, [other for other in learned if other != column]) for column in golds],
         )
+
+    def _tellable(self) -> list[int]:
+        """The rewards that tell rollouts of a prompt apart; all of them if none does, which is then an error."""
+        known = (self.rollouts.rewards.isfinite().sum(1) > 1).any(0)
+        return known.nonzero()[:, 0].tolist() or list(range(len(self.names)))
 
     def _judged_by(self, column: int, learned: list[int]) -> GoldNumbers:
         gold = self.rollouts.rewards[..., column].double()
