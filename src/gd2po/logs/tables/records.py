@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ class Record(NamedTuple):
     """About its bytes."""
 
 
-class RecordTable:
+class RecordTable(ABC):
     """A table over records, which a subclass yields."""
 
     decimal_comma = False
@@ -35,9 +36,9 @@ class RecordTable:
         self.names = list(dict.fromkeys(name for record in self._head for name in record.cells))
         check_names(path, self.names)
 
+    @abstractmethod
     def records(self, bad_rows: BadRows) -> Iterator[Record]:
         """The rows, from the first one on."""
-        raise NotImplementedError
 
     def head(self) -> pa.Table:
         """Up to `HEAD_ROWS` first rows."""

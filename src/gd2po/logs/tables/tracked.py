@@ -6,6 +6,7 @@ step. Where the dialect says so, only the first table of a step counts.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -34,13 +35,13 @@ class TrackedTable(RecordTable):
     one_table_per: str | None = None
     """A column: only the first table that has a value of it counts. None takes all tables."""
 
+    @abstractmethod
     def tables(self) -> Iterator[Logged]:
         """The tables in the order of logging.
 
         Raises:
             DataFormatError: one cannot be read.
         """
-        raise NotImplementedError
 
     def records(self, bad_rows: BadRows) -> Iterator[Record]:
         """The rows of all tables that count."""
