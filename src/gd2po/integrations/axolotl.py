@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from gd2po.core import AdvantageResult
 from gd2po.errors import ConfigError, MissingDependencyError
-from gd2po.integrations.trainer_session import TrainerSession, refuse
+from gd2po.integrations.trainer_session import TrainerSession, refuse, show_in_table
 
 try:
     from axolotl.core.trainers.grpo.trainer import AxolotlAsyncGRPOTrainer, AxolotlGRPOTrainer
@@ -85,7 +84,7 @@ class _Advantages:
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
         batch = self._batch(output, self._rewards)
-        output["advantages"] = self._local(batch[2], len(output["advantages"]))
+        output["advantages"] = self.gd2po.rows_here(batch[2].loss_advantages, len(output["advantages"]))
         self._record(*batch)
         return output
 
@@ -95,23 +94,12 @@ class _Advantages:
         tokens = mask.sum(1)
         if len(tokens) < len(rewards):  # in one of axolotl's modes each process holds the whole batch
             tokens = self.accelerator.gather(tokens)  # type: ignore[attr-defined]
-        group_ids = torch.arange(len(rewards), device=rewards.device) // self.gd2po.group_size
+        group_ids = self.gd2po.group_ids(rewards)
         return rewards, group_ids, self.gd2po.advantages(rewards, group_ids, tokens), tokens
 
-    def _local(self, result: AdvantageResult, rows: int) -> Tensor:
-        """The advantages of this process's rows."""
-        every = result.loss_advantages
-        first = 0 if rows == len(every) else self.accelerator.process_index * rows  # type: ignore[attr-defined]
-        return every[first : first + rows]
-
     def _record(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult, tokens: Tensor) -> None:
-        logs: dict[str, Any] = self._logs  # type: ignore[attr-defined]
-        table, rows = logs["advantages"], len(rewards)  # axolotl has just put its own advantages at the end
-        for _ in range(min(rows, len(table))):
-            table.pop()
-        table.extend(result.loss_advantages.tolist())
-        prompts, completions = (list(logs[name])[-rows:] for name in ("prompt", "completion"))
-        self.gd2po.record(rewards, group_ids, result, tokens, prompts=prompts, completions=completions)
+        texts = show_in_table(self._logs, result)  # type: ignore[attr-defined]
+        self.gd2po.record(rewards, group_ids, result, tokens, **texts)
 
 
 class Trainer(_Advantages, AxolotlGRPOTrainer):  # type: ignore[misc]
@@ -125,7 +113,7 @@ class AsyncTrainer(_Advantages, AxolotlAsyncGRPOTrainer):  # type: ignore[misc]
         self, data: dict[str, Any], rewards_per_func: Tensor, advantages: Tensor, *args: Any, **kwargs: Any
     ) -> None:
         self._scored = self._batch(data, rewards_per_func)
-        data["advantages"] = self._local(self._scored[2], len(advantages))
+        data["advantages"] = self.gd2po.rows_here(self._scored[2].loss_advantages, len(advantages))
         super()._post_advantage_hook(data, rewards_per_func, data["advantages"], *args, **kwargs)
 
     def _compute_deferred_scores(self, rollout: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ try:
     from trl import GRPOTrainer
 
     from gd2po.integrations.session import Session
+    from gd2po.integrations.trainer_session import HostedSession, show_in_table
     from gd2po.integrations.trl.config import GD2POConfig
     from gd2po.integrations.trl.model_card import CardFacts, model_card
     from gd2po.integrations.trl.reward_settings import ScheduleGuard, check_rewards, reward_name, weights_as_numbers
@@ -114,6 +115,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             reward_conditions=args.conditions(),
             reward_families=family_labels(args.reward_families, self.reward_func_names, "reward_families"),
         )
+        self._hosted = HostedSession(self, self._session)
         if weights is not None:
             self.add_callback(ScheduleGuard(weights))
         self._skips: bool | None = None if args.skip_zero_advantage else False
@@ -155,23 +157,22 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         return rewards
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._move_weights()
+        weights = self._hosted.start_step()
+        self.reward_weights = torch.tensor(weights, dtype=torch.float32)  # TRL logs with them too
         if self._sampler is not None and self.model.training:
             output, rewards, found = self._sampler.filled(inputs, self._generate_once)
             self._record_sampling(found)
         else:
             output, rewards = self._generate_once(inputs)
-        num_generations = self.num_generations if self.model.training else self.num_generations_eval
-        group_ids = torch.arange(len(rewards), device=rewards.device) // num_generations
+        group_ids = self._hosted.group_ids(rewards)
         token_counts = self.accelerator.gather(loss_mask(output).sum(1))
-        result = self._session.advantages(rewards, group_ids, token_counts, training=self.model.training)
-        first = self.accelerator.process_index * len(inputs)
+        result = self._hosted.advantages(rewards, group_ids, token_counts)
         # TRL's policy losses are proportional to a positive factor of the advantage, so a weight of the loss is one.
-        output["advantages"] = result.loss_advantages[first : first + len(inputs)]
+        output["advantages"] = self._hosted.rows_here(result.loss_advantages, len(inputs))
         if self._coordinator is not None and self.model.training:
             assert result.advantage_components is not None  # `check_coordination` has asked the method
             parts = result.advantage_components * result.loss_weight[:, None]
-            output[COMPONENTS] = parts[first : first + len(inputs)]
+            output[COMPONENTS] = self._hosted.rows_here(parts, len(inputs))
         self._record(rewards, group_ids, result, token_counts)
         return output
 
@@ -181,11 +182,6 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         rewards, self._gathered_rewards = self._gathered_rewards, None
         assert rewards is not None  # _calculate_rewards ran just now
         return output, rewards
-
-    def _move_weights(self) -> None:
-        """The weights of the step that this batch is for, in evaluation of the last one; TRL logs with them too."""
-        step = self.state.global_step + 1 if self.model.training else max(self.state.global_step, 1)
-        self.reward_weights = torch.tensor(self._session.start_step(step), dtype=torch.float32)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -269,29 +265,9 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             )
 
     def _record(self, rewards: Tensor, group_ids: Tensor, result: AdvantageResult, token_counts: Tensor) -> None:
-        """Log the batch: metrics, TRL's completions table, and in training the rollout log."""
-        mode = "train" if self.model.training else "eval"
-        metrics = self._session.metrics(rewards, group_ids, result)
-        for name, value in metrics.items():
-            self._metrics[mode][name].append(value)
-
-        table = self._logs["advantages"]  # TRL has just put its own advantages at the end
-        for _ in range(min(len(rewards), len(table))):
-            table.pop()
-        table.extend(result.loss_advantages.tolist())
-
-        if mode == "train":
-            for advice in self._session.advice(metrics, rewards, group_ids, token_counts):
-                logger.warning(advice)
-            self._session.log(
-                self.state.global_step + 1,
-                rewards=rewards,
-                group_ids=group_ids,
-                result=result,
-                token_counts=token_counts,
-                prompts=list(self._logs["prompt"])[-len(rewards) :],
-                completions=list(self._logs["completion"])[-len(rewards) :],
-            )
+        """Log the batch, in TRL's completions table too."""
+        texts = show_in_table(self._logs, result)
+        self._hosted.record(rewards, group_ids, result, token_counts, **texts)
 
 
 def _checked(reward_func: Any, timeout: float | None) -> Any:
