@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,48 +18,12 @@ from gd2po.core.transforms import reward_varies_mask
 from gd2po.diagnosis.verdict.advice import Advisor
 from gd2po.diagnosis.verdict.limits import WINDOW
 from gd2po.errors import ConfigError
+from gd2po.integrations.reward_tally import RewardTally
 from gd2po.logs.names import name_problem
 from gd2po.logs.rollout_log import RolloutLog
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
 from gd2po.runs.settings import describe_run
-
-
-class RewardTally:
-    """How often each reward applied, and told rollouts of a group apart, over the batches of a run.
-
-    Args:
-        num_rewards: K.
-
-    Example:
-        >>> tally = RewardTally(3)
-        >>> tally.count(torch.tensor([[1.0, torch.nan, 1.0], [0.0, torch.nan, 1.0]]), torch.tensor([0, 0]))
-        >>> tally.idle(["a", "b", "c"])
-        {'b': 'never applied', 'c': 'never told rollouts apart'}
-    """
-
-    def __init__(self, num_rewards: int) -> None:
-        self._batches = 0
-        self._applied = torch.zeros(num_rewards, dtype=torch.bool)
-        self._varied = torch.zeros(num_rewards, dtype=torch.bool)
-
-    def count(self, rewards: Tensor, group_ids: Tensor) -> None:
-        """Take a batch in: (N, K) rewards as the functions gave them, (N,) groups."""
-        self._batches += 1
-        if bool(self._varied.all()):
-            return
-        self._applied |= (~rewards.isnan()).any(0).cpu()
-        self._varied |= reward_varies_mask(rewards, group_ids).any(0).cpu()
-
-    def idle(self, reward_names: Sequence[str]) -> dict[str, str]:
-        """The rewards that taught nothing in the batches so far, and why; none before the first."""
-        found: dict[str, str] = {}
-        if self._batches == 0:
-            return found
-        for name, applied, varied in zip(reward_names, self._applied.tolist(), self._varied.tolist(), strict=True):
-            if not varied:
-                found[name] = "never told rollouts apart" if applied else "never applied"
-        return found
 
 
 @dataclass(eq=False)
@@ -88,7 +52,7 @@ class Session:
     weights_now: list[float] | None = field(init=False, default=None)
     """(K,) the weights of the current step."""
     agreement: Agreement | None = field(init=False, default=None)
-    """Of the rewards over the batches so far, where the setting finds families by it: the state to save and resume."""
+    """Of the rewards over the batches so far, where the setting finds families by it."""
     tally: RewardTally = field(init=False, repr=False)
     """What each reward has done in the batches for updates."""
     _advisor: Advisor = field(init=False, repr=False)
@@ -174,6 +138,22 @@ class Session:
             correlations=None if self.agreement is None else self.agreement.correlation,
             token_counts=token_counts,
         )
+
+    def state(self) -> dict[str, Any]:
+        """What the run knows of its batches so far, as JSON holds it: for a checkpoint."""
+        return {"tally": self.tally.plain(), "agreement": None if self.agreement is None else self.agreement.plain()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Resume with what `state` gave; what is missing from it starts anew.
+
+        Raises:
+            InvalidInputError: it is of other rewards, or something else.
+        """
+        tally, agreement = state.get("tally"), state.get("agreement")
+        if tally is not None:
+            self.tally = RewardTally.from_plain(tally, len(self.reward_names))
+        if agreement is not None:
+            self.agreement = Agreement.from_plain(agreement, len(self.reward_names))
 
     def signal_masks(self, rewards: Tensor, group_ids: Tensor, token_counts: Tensor) -> tuple[Tensor, Tensor]:
         """Which groups of a batch the method leaves a signal; the batch is not counted as one of the run.

@@ -123,6 +123,7 @@ def _load_trained(trainer: GD2POTrainer, checkpoint: str) -> None:
             "which only a training step puts together. To train on, raise `max_steps`."
         )
     trainer._load_from_checkpoint(checkpoint)
+    trainer.restore_session(checkpoint)
     trainer.state = TrainerState.load_from_json(f"{checkpoint}/{STATE}")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -377,3 +379,39 @@ def test_what_is_known_of_families_comes_back_with_a_checkpoint(make_trainer: An
     alone = make_trainer([length, vowels], **(options | {"max_steps": 1, "output_dir": str(tmp_path / "alone")}))
     alone.train()
     assert not torch.equal(alone._session.agreement.products, straight.products)
+
+
+def early(completions: list[str], **kwargs: Any) -> list[float | None]:
+    """Applies in the first step alone, and only once in this process."""
+    early.calls += 1  # type: ignore[attr-defined]
+    return [float(row) if early.calls == 1 else None for row in range(len(completions))]  # type: ignore[attr-defined]
+
+
+def never(completions: list[str], **kwargs: Any) -> list[None]:
+    return [None] * len(completions)
+
+
+@pytest.mark.parametrize("written", ["gd2po_state.json", None])
+def test_a_reward_that_applied_before_the_checkpoint_is_not_idle(
+    make_trainer: Any, tmp_path: Path, written: str | None
+) -> None:
+    early.calls = 0  # type: ignore[attr-defined]
+    options = {"save_strategy": "steps", "save_steps": 1, "output_dir": str(tmp_path / "run")}
+    make_trainer([length, early, never], **options).train()
+    checkpoint = tmp_path / "run" / "checkpoint-1"
+    if written is None:  # as of an older version
+        (checkpoint / "gd2po_state.json").unlink()
+    again = make_trainer([length, early, never], **options)
+    again.train(resume_from_checkpoint=str(checkpoint))
+    assert again.state.global_step == 2
+    unknown = {} if written else {"early": "never applied"}
+    assert again.idle_rewards() == {"never": "never applied"} | unknown
+
+
+def test_an_old_checkpoint_has_what_is_known_of_families(make_trainer: Any, tmp_path: Path) -> None:
+    trainer = make_trainer([length, vowels], advantage_estimator="consensus", partners="correlated", max_steps=1)
+    trainer.train()
+    (tmp_path / "gd2po_agreement.json").write_text(json.dumps(trainer._session.agreement.plain()))
+    again = make_trainer([length, vowels], advantage_estimator="consensus", partners="correlated")
+    again.restore_session(tmp_path)
+    assert torch.equal(again._session.agreement.products, trainer._session.agreement.products)

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from gd2po.core import AdvantageResult
-from gd2po.core.agreement import Agreement
 from gd2po.core.families import family_labels
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
@@ -47,8 +46,11 @@ except ImportError as error:
 
 logger = get_logger(__name__)
 
+SESSION = "gd2po_state.json"
+"""In a checkpoint: what the run knows of its batches so far."""
+
 AGREEMENT = "gd2po_agreement.json"
-"""In a checkpoint: the agreement of the rewards so far, where the method finds families by it."""
+"""What 0.2 wrote in its place: the agreement alone."""
 
 
 class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
@@ -184,17 +186,30 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         return output, rewards
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
-        if self._session.agreement is not None and self.args.should_save:
+        if self.args.should_save:  # first, since the trainer's own state is what completes a checkpoint
             folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
-            write_text(folder / AGREEMENT, json.dumps(self._session.agreement.plain()))
+            write_text(folder / SESSION, json.dumps(self._session.state()))
+        super()._save_checkpoint(model, trial)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
-        path = None if checkpoint is None else Path(checkpoint, AGREEMENT)
-        if path is not None and path.is_file():
-            values = json.loads(path.read_text(encoding="utf-8"))
-            self._session.agreement = Agreement.from_plain(values, len(self.reward_func_names))
+        if checkpoint is not None:
+            self.restore_session(checkpoint)
+
+    def restore_session(self, checkpoint: str | Path) -> None:
+        """Take from a checkpoint what it knows of the batches before it. Resuming does so.
+
+        Args:
+            checkpoint: its folder; one that lacks the file leaves everything as it is.
+
+        Raises:
+            InvalidInputError: the file is of other rewards, or something else.
+        """
+        session, agreement = Path(checkpoint, SESSION), Path(checkpoint, AGREEMENT)
+        if session.is_file():
+            self._session.restore(json.loads(session.read_text(encoding="utf-8")))
+        elif agreement.is_file():
+            self._session.restore({"agreement": json.loads(agreement.read_text(encoding="utf-8"))})
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         factor: float | Tensor = 1.0
