@@ -1,8 +1,8 @@
 """`model.generate` for batches whose rows differ in length: finished rows leave, equal prompts are read once.
 
-Transformers decodes a batch until its last row ends, finished rows included, and reads a prompt once per row. On
-rollouts, of which most are short and eight share a prompt, more than half of that work is wasted. The distribution of
-every completion is the same either way.
+Transformers decodes a batch until its last row ends, finished rows included, reads a prompt once per row, and copies
+all keys and values at every token. On rollouts, of which most are short and eight share a prompt, more than half of
+that work is wasted. The distribution of every completion is the same either way.
 """
 
 from __future__ import annotations
@@ -83,6 +83,7 @@ def _rows_may_leave(model: Any, config: GenerationConfig) -> bool:
 def _prompt_cache(model: Any, input_ids: Tensor, attention_mask: Tensor, config: GenerationConfig) -> DynamicCache:
     """Keys and values of all but the last token of every prompt, each prompt computed once."""
     width, cache = input_ids.shape[1], DynamicCache(config=model.config)
+    cache.layers = [_RoomyLayer() for _ in cache.layers]
     prompts, which = torch.unique(torch.stack([attention_mask, input_ids], dim=1), dim=0, return_inverse=True)
     one = copy.deepcopy(config)
     one.max_new_tokens = 1
@@ -92,3 +93,31 @@ def _prompt_cache(model: Any, input_ids: Tensor, attention_mask: Tensor, config:
     cache.crop(width - 1)
     cache.batch_select_indices(which)
     return cache
+
+
+class _RoomyLayer(DynamicLayer):
+    """A `DynamicLayer` with room for a stretch of tokens ahead, so that a token is written and the rest not copied."""
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append keys and values (N, heads, T, size); return all of them."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            self._room: list[Tensor] = []
+        start = self.get_seq_length()
+        end = start + key_states.shape[-2]
+        # Methods that select or repeat rows leave other tensors in `keys`; one that crops leaves the start of the room.
+        if not self._room or self.keys.data_ptr() != self._room[0].data_ptr() or end > self._room[0].shape[-2]:
+            self._room = [_with_room(self.keys, key_states), _with_room(self.values, value_states)]
+        for room, states in zip(self._room, (key_states, value_states), strict=True):
+            room[..., start:end, :] = states
+        self.keys, self.values = (room[..., :end, :] for room in self._room)
+        return self.keys, self.values
+
+
+def _with_room(before: Tensor, new: Tensor) -> Tensor:
+    """A tensor that begins with what there is before, with room for new tokens and a stretch."""
+    length = before.shape[-2] if before.numel() else 0
+    room = new.new_empty((*new.shape[:-2], length + new.shape[-2] + STRETCH, new.shape[-1]))
+    if length:
+        room[..., :length, :] = before
+    return room
