@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+from transformers.cache_utils import DynamicLayer
 
 from gd2po.data import builtin_model, load_toolcalls
-from gd2po.evaluation.generation.decoding import STRETCH, decode
+from gd2po.evaluation.generation.decoding import STRETCH, RoomyLayer, decode
 
 GREEDY: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None, "pad_token_id": 0}
 
@@ -134,3 +135,34 @@ def test_a_cache_of_windows_goes_to_generate() -> None:
     ids = torch.randint(3, 32, (4, 6))
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     assert whole(Qwen2ForCausalLM(config).eval(), inputs, **GREEDY, eos_token_id=2, max_new_tokens=4)
+
+
+def test_a_layer_with_room_holds_what_a_plain_one_holds() -> None:
+    torch.manual_seed(0)
+    roomy, plain = RoomyLayer(), DynamicLayer()
+    places = set()
+
+    def both(do: Callable[[DynamicLayer], Any]) -> None:
+        assert_equal(*(do(layer) or (layer.keys, layer.values) for layer in (roomy, plain)))
+
+    def assert_equal(got: tuple[Tensor, Tensor], expected: tuple[Tensor, Tensor]) -> None:
+        assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
+
+    def append(tokens: int) -> None:
+        rows = roomy.keys.shape[0] if roomy.is_initialized else 4
+        keys, values = torch.randn(2, rows, 2, tokens, 3)
+        both(lambda layer: layer.update(keys, values))
+
+    append(5)
+    for _ in range(STRETCH):
+        append(1)
+        places.add(roomy.keys.data_ptr())
+    assert len(places) == 1  # a token is written, the others stay where they are
+    for do in (
+        lambda layer: layer.batch_select_indices(torch.tensor([3, 1, 0])),
+        lambda layer: layer.crop(7),
+        lambda layer: layer.batch_repeat_interleave(2),
+    ):
+        both(do)
+        append(1)
+        append(STRETCH + 2)

@@ -83,7 +83,7 @@ def _rows_may_leave(model: Any, config: GenerationConfig) -> bool:
 def _prompt_cache(model: Any, input_ids: Tensor, attention_mask: Tensor, config: GenerationConfig) -> DynamicCache:
     """Keys and values of all but the last token of every prompt, each prompt computed once."""
     width, cache = input_ids.shape[1], DynamicCache(config=model.config)
-    cache.layers = [_RoomyLayer() for _ in cache.layers]
+    cache.layers = [RoomyLayer() for _ in cache.layers]
     prompts, which = torch.unique(torch.stack([attention_mask, input_ids], dim=1), dim=0, return_inverse=True)
     one = copy.deepcopy(config)
     one.max_new_tokens = 1
@@ -95,7 +95,7 @@ def _prompt_cache(model: Any, input_ids: Tensor, attention_mask: Tensor, config:
     return cache
 
 
-class _RoomyLayer(DynamicLayer):
+class RoomyLayer(DynamicLayer):
     """A `DynamicLayer` with room for a stretch of tokens ahead, so that a token is written and the rest not copied."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
