@@ -49,6 +49,13 @@ def print_table(title: str, measurements: Sequence[Measurement]) -> None:
         print(f"{line}  {measurement.target} {verdict}".rstrip())
 
 
+def report(title: str, measurements: Sequence[Measurement], json_file: Path | None) -> None:
+    """Print the measurements, and write them to a file if there is one."""
+    print_table(title, measurements)
+    if json_file is not None:
+        write_json(json_file, title, measurements)
+
+
 def write_json(path: Path, title: str, measurements: Sequence[Measurement]) -> None:
     """Write the measurements with what they were taken on."""
     document = {

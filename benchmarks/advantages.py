@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from _timing import Measurement, median_milliseconds, print_table, write_json
+from _timing import Measurement, median_milliseconds, report
 from torch import Tensor
 
 from gd2po import METHODS, consensus_advantages, diagnose_batch, gd2po_advantages
@@ -196,9 +196,7 @@ def main() -> None:
         *measure_diagnostics(arguments.repeats),
     ]
     title = f"gd2po on one core, float32 rewards, medians of {arguments.repeats} rounds"
-    print_table(title, measurements)
-    if arguments.json:
-        write_json(arguments.json, title, measurements)
+    report(title, measurements, arguments.json)
 
 
 if __name__ == "__main__":

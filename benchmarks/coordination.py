@@ -12,17 +12,11 @@ from __future__ import annotations
 import argparse
 import tempfile
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from _timing import Measurement, median_milliseconds, print_table, write_json
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from update import make_batch
-
-from gd2po import GD2POConfig, GD2POTrainer
-from gd2po.data import builtin_model
+from _timing import Measurement, median_milliseconds, report
+from _updates import load_model, load_tokenizer, make_batch, make_trainer, parsed, parser_of, update
 
 MARGIN = 0.3
 """K rewards may take K and this times the plain update."""
@@ -38,36 +32,15 @@ def reward(name: str) -> Any:
     return unused
 
 
-def make_trainer(model: Any, tokenizer: Any, rollouts: int, rewards: int, checkpointing: bool, folder: str) -> Any:
-    """A trainer whose loss is timed; it never generates."""
-    settings = GD2POConfig(
-        output_dir=folder, use_cpu=not torch.cuda.is_available(), bf16=False, gradient_checkpointing=checkpointing,
-        num_generations=4, per_device_train_batch_size=rollouts, report_to="none", learning_rate=1e-6,
-        advantage_estimator="gdpo", gradient_coordination="pcgrad",
-    )  # fmt: skip
-    prompts = Dataset.from_dict({"prompt": ["unused"]})
-    functions = [reward(f"reward_{number}") for number in range(rewards)]
-    trainer = GD2POTrainer(model, functions, settings, train_dataset=prompts, processing_class=tokenizer)
-    trainer.current_gradient_accumulation_steps = 1
-    trainer.create_optimizer()
-    trainer.model.train()
-    return trainer
-
-
-def update(trainer: Any, batch: dict[str, Any]) -> None:
-    """One update of the weights: coordinated if the batch holds the rewards' parts of the advantages."""
-    trainer.compute_loss(trainer.model, batch).backward()
-    trainer.optimizer.step()
-    trainer.optimizer.zero_grad()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-
-
 def measure(model: Any, tokenizer: Any, options: argparse.Namespace, folder: str) -> list[Measurement]:
     """Two rows for each number of rewards."""
     rows = []
     for rewards in options.rewards:
-        trainer = make_trainer(model, tokenizer, options.rollouts, rewards, options.gradient_checkpointing, folder)
+        functions = [reward(f"reward_{number}") for number in range(rewards)]
+        trainer = make_trainer(
+            model, tokenizer, functions, options.rollouts, folder, advantage_estimator="gdpo",
+            gradient_coordination="pcgrad", gradient_checkpointing=options.gradient_checkpointing,
+        )  # fmt: skip
         plain = make_batch(trainer, options.rollouts, options.prompt, options.completion, keep=1.0)
         parts = torch.randn(options.rollouts, rewards, device=plain["advantages"].device)
         coordinated = {**plain, "advantages": parts.sum(1), "advantage_components": parts}
@@ -85,31 +58,16 @@ def measure(model: Any, tokenizer: Any, options: argparse.Namespace, folder: str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="builtin:toolcalls", help="path or hub id (default: %(default)s)")
-    parser.add_argument("--gguf_file", help="file inside the model's folder, for weights in GGUF")
+    parser = parser_of(__doc__)
     parser.add_argument("--rewards", type=int, nargs="+", default=[2, 3, 5], help="numbers (default: 2 3 5)")
-    parser.add_argument("--rollouts", type=int, default=64, help="per batch (default: %(default)s)")
-    parser.add_argument("--prompt", type=int, default=128, help="tokens (default: %(default)s)")
-    parser.add_argument("--completion", type=int, default=128, help="tokens at most (default: %(default)s)")
     parser.add_argument("--gradient_checkpointing", action="store_true", help="activations are computed again")
-    parser.add_argument("--repeats", type=int, default=7, help="rounds whose median is taken (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="file to write the measurements to")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    options = parsed(parser)
 
-    path = builtin_model(options.model)
-    from_gguf = {"gguf_file": options.gguf_file} if options.gguf_file else {}
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **from_gguf)
-    tokenizer = AutoTokenizer.from_pretrained(path, **from_gguf)
+    model, tokenizer = load_model(options), load_tokenizer(options)
     with tempfile.TemporaryDirectory() as folder:
         measurements = measure(model, tokenizer, options, folder)
     title = f"Update of {options.model}, {options.rollouts} rollouts, medians of {options.repeats} rounds"
-    print_table(title, measurements)
-    if options.json:
-        write_json(options.json, title, measurements)
+    report(title, measurements, options.json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _timing import Measurement, print_table, write_json
+from _timing import Measurement, report
 from transformers import PrinterCallback, TrainerCallback
 
 from gd2po import GD2POTrainer
@@ -96,9 +96,7 @@ def main() -> None:
         Measurement("step", step),
     ]
     title = f"Overhead in {options.steps} steps of the quickstart, {options.threads} threads, medians"
-    print_table(title, measurements)
-    if options.json:
-        write_json(options.json, title, measurements)
+    report(title, measurements, options.json)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from _timing import Measurement, print_table, write_json
+from _timing import Measurement, report
 
 from gd2po.logs.reward_log import RewardLog
 from gd2po.replay import replay, write_html
-from gd2po.replay.analysis import METHODS
+from gd2po.replay.defaults import METHODS
 
 GROUP_SIZE, REWARDS, STEP = 8, 4, 4096
 SECONDS = 60.0
@@ -64,9 +64,7 @@ def main() -> None:
         Measurement("page", 1e3 * (times["written"] - times["learned"])),
         Measurement("all", 1e3 * total, target=f"{SECONDS:.0f} s", reached=total <= SECONDS),
     ]
-    print_table(title, measurements)
-    if options.json is not None:
-        write_json(options.json, title, measurements)
+    report(title, measurements, options.json)
 
 
 if __name__ == "__main__":

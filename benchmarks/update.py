@@ -13,16 +13,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import torch
-from _timing import Measurement, median_milliseconds, print_table, write_json
-from datasets import Dataset
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from _timing import Measurement, median_milliseconds, report
+from _updates import load_model, load_tokenizer, make_batch, make_trainer, parsed, parser_of, update
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from gd2po import GD2POConfig, GD2POTrainer
-from gd2po.data import builtin_model
+from gd2po import GD2POTrainer
 
 KEEP_RATES = (0.25, 0.5, 0.75, 1.0)
 LIMITS = {0.5: 0.55, 1.0: 1.02}
@@ -43,48 +40,9 @@ def random_smollm2() -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def make_trainer(model: Any, tokenizer: Any, rollouts: int, folder: str, bf16: bool) -> GD2POTrainer:
-    """A trainer whose loss is timed; it never generates."""
-    settings = GD2POConfig(
-        output_dir=folder, use_cpu=not torch.cuda.is_available(), bf16=bf16, gradient_checkpointing=False,
-        num_generations=4, per_device_train_batch_size=rollouts, report_to="none", learning_rate=1e-6,
-    )  # fmt: skip
-    prompts = Dataset.from_dict({"prompt": ["unused"]})
-    trainer = GD2POTrainer(model, no_reward, settings, train_dataset=prompts, processing_class=tokenizer)
-    trainer.current_gradient_accumulation_steps = 1
-    trainer.create_optimizer()
-    trainer.model.train()
-    return trainer
-
-
-def make_batch(trainer: GD2POTrainer, rollouts: int, prompt: int, completion: int, keep: float) -> dict[str, Any]:
-    """Rollouts with random tokens and lengths, of which a share `keep` has an advantage."""
-    device = trainer.accelerator.device
-    lengths = torch.randint(completion // 4, completion + 1, (rollouts,))
-    mask = (torch.arange(completion) < lengths[:, None]).long()
-    advantages = torch.randn(rollouts)
-    advantages[torch.randperm(rollouts)[round(keep * rollouts) :]] = 0
-    vocabulary = trainer.model.config.vocab_size
-    batch = {
-        "prompt_ids": torch.randint(vocabulary, (rollouts, prompt)),
-        "prompt_mask": torch.ones(rollouts, prompt, dtype=torch.long),
-        "completion_ids": torch.randint(vocabulary, (rollouts, completion)),
-        "completion_mask": mask,
-        "advantages": advantages,
-        "num_items_in_batch": mask.sum(),
-    }
-    return {name: value.to(device) for name, value in batch.items()}
-
-
-def update(trainer: GD2POTrainer, batch: dict[str, Any], skip: bool) -> None:
-    """One update of the weights."""
+def skipping_update(trainer: GD2POTrainer, batch: dict[str, Any], skip: bool) -> None:
     trainer._skips = None if skip else False
-    loss = trainer.compute_loss(trainer.model, batch)
-    loss.backward()
-    trainer.optimizer.step()
-    trainer.optimizer.zero_grad()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    update(trainer, batch)
 
 
 def measure(trainer: GD2POTrainer, options: argparse.Namespace) -> list[Measurement]:
@@ -93,7 +51,7 @@ def measure(trainer: GD2POTrainer, options: argparse.Namespace) -> list[Measurem
     for keep in KEEP_RATES:
         batch = make_batch(trainer, options.rollouts, options.prompt, options.completion, keep)
         times = median_milliseconds(
-            {name: partial(update, trainer, batch, name == "skipping") for name in ("plain", "skipping")},
+            {name: partial(skipping_update, trainer, batch, name == "skipping") for name in ("plain", "skipping")},
             options.repeats,
         )
         ratio, limit = times["skipping"] / times["plain"], LIMITS.get(keep)
@@ -108,34 +66,21 @@ def measure(trainer: GD2POTrainer, options: argparse.Namespace) -> list[Measurem
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="builtin:toolcalls", help="path or hub id (default: %(default)s)")
-    parser.add_argument("--gguf_file", help="file inside the model's folder, for weights in GGUF")
+    parser = parser_of(__doc__)
     parser.add_argument("--smollm2-135m", action="store_true", help="a model of that shape with random weights instead")
     parser.add_argument("--bf16", action="store_true", help="multiply in bfloat16, on a GPU")
-    parser.add_argument("--rollouts", type=int, default=64, help="per batch (default: %(default)s)")
-    parser.add_argument("--prompt", type=int, default=128, help="tokens (default: %(default)s)")
-    parser.add_argument("--completion", type=int, default=128, help="tokens at most (default: %(default)s)")
-    parser.add_argument("--repeats", type=int, default=7, help="rounds whose median is taken (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: %(default)s)")
-    parser.add_argument("--json", type=Path, help="file to write the measurements to")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
+    options = parsed(parser)
 
-    path = builtin_model(options.model)
-    from_gguf = {"gguf_file": options.gguf_file} if options.gguf_file else {}
+    tokenizer = load_tokenizer(options)
     if options.smollm2_135m:
         model, options.model = random_smollm2(), "a random SmolLM2-135M"
     else:
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, **from_gguf)
-    tokenizer = AutoTokenizer.from_pretrained(path, **from_gguf)
+        model = load_model(options)
     with tempfile.TemporaryDirectory() as folder:
-        measurements = measure(make_trainer(model, tokenizer, options.rollouts, folder, options.bf16), options)
+        trainer = make_trainer(model, tokenizer, no_reward, options.rollouts, folder, bf16=options.bf16)
+        measurements = measure(trainer, options)
     title = f"Update of {options.model}, {options.rollouts} rollouts, medians of {options.repeats} rounds"
-    print_table(title, measurements)
-    if options.json:
-        write_json(options.json, title, measurements)
+    report(title, measurements, options.json)
 
 
 if __name__ == "__main__":

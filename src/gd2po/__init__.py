@@ -6,8 +6,10 @@ configuration, which need `gd2po[trl]`.
 
 from __future__ import annotations
 
-from importlib import import_module, metadata
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
+
+from gd2po.lazy import lazy_name
 
 if TYPE_CHECKING:
     from gd2po.core import (
@@ -86,54 +88,15 @@ __all__ = [
 ]
 
 _HOMES = {
+    **dict.fromkeys(__all__, "gd2po.core"),
     "GD2POConfig": "gd2po.integrations.trl.config",
     "GD2POTrainer": "gd2po.integrations.trl.trainer",
-    **dict.fromkeys(
-        (
-            "METHODS",
-            "AdvantageResult",
-            "BatchDiagnostics",
-            "Condition",
-            "ConstantSchedule",
-            "CosineSchedule",
-            "LinearSchedule",
-            "Method",
-            "Setting",
-            "StepSchedule",
-            "advantages",
-            "binary_snr_ceiling",
-            "conditioned_rewards",
-            "consensus_advantages",
-            "corr_grpo_advantages",
-            "dara_advantages",
-            "diagnose_batch",
-            "dr_grpo_advantages",
-            "dvao_advantages",
-            "gd2po_advantages",
-            "gdpo_advantages",
-            "gdpo_corr_advantages",
-            "gradient_coefficients",
-            "grpo_advantages",
-            "mo_grpo_advantages",
-            "reinforce_plus_plus_baseline_advantages",
-            "reward_varies_mask",
-            "rloo_advantages",
-            "rvpo_advantages",
-            "sa_mrpo_advantages",
-            "saw_advantages",
-        ),
-        "gd2po.core",
-    ),
 }
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy (PEP 562), so that `gd2po --help` starts without torch and the core without the training stack.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gd2po' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+    # So that `gd2po --help` starts without torch and the core without the training stack.
+    return lazy_name(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

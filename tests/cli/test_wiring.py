@@ -13,8 +13,8 @@ from gd2po.cli import app
 from gd2po.diagnosis import ColumnChoices
 from gd2po.errors import ConfigError
 from gd2po.evaluation import PolicyChoice
-from gd2po.replay.analysis import LEARNING_RATES, METHODS
 from gd2po.replay.command import ReplayOptions
+from gd2po.replay.defaults import LEARNING_RATES, METHODS
 from gd2po.training.compare import CompareOptions
 from gd2po.worlds.command import WorldOptions
 

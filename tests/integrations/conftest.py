@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import tiny_settings
 
 
 @pytest.fixture(scope="session")
@@ -60,27 +61,10 @@ def make_trainer(tiny_model: Any, tokenizer: Any, prompts: Any, tmp_path: Any) -
         reward_processing_classes: Any = None,
         **config: Any,
     ) -> Any:
-        settings: dict[str, Any] = {
-            "output_dir": str(tmp_path / "run"),
-            "use_cpu": True,
-            "bf16": False,
-            "gradient_checkpointing": False,
-            "num_generations": 4,
-            "per_device_train_batch_size": 16,
-            "gradient_accumulation_steps": 1,
-            "max_completion_length": 8,
-            "max_steps": 2,
-            "logging_steps": 1,
-            "save_strategy": "no",
-            "report_to": "none",
-            "disable_tqdm": True,
-            "learning_rate": 1e-3,
-            **config,
-        }
         return GD2POTrainer(
             model=tiny_model,
             reward_funcs=reward_funcs,
-            args=GD2POConfig(**settings),
+            args=GD2POConfig(**tiny_settings(tmp_path, **config)),
             train_dataset=prompts if dataset is None else dataset,
             eval_dataset=eval_dataset,
             processing_class=tokenizer,

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gd2po.replay.estimates import MOST_BLOCKS, PromptBootstrap
-from gd2po.replay.model import FEWEST_PROMPTS, Estimate
+from gd2po.replay.model import FEWEST_PROMPTS
+from gd2po.report.intervals import Estimate
 
 
 def test_the_interval_is_that_of_the_mean() -> None:

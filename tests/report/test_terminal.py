@@ -9,7 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gd2po.report.terminal import plain_table, print_table
+from gd2po.comparison.statistics import Estimate as SeedEstimate
+from gd2po.report.intervals import Estimate
+from gd2po.report.terminal import DIFFERENCES, coloured, plain_table, print_table
 
 NAMES = ["tool_call_correctness", "tool_call_format", "think_length"]
 CELLS = ["57%", "−0.123 [−0.200, −0.050]", "12,345", ">99.9%", "+0.57 [+0.50, +0.63]", "0.0213"]
@@ -62,3 +64,15 @@ def test_a_name_longer_than_the_terminal_folds_and_numbers_stay() -> None:
     text = printed(table, 60)
     assert "57%" in text
     assert "+0.57 [+0.50, +0.63]" in text
+
+
+def test_only_differences_beyond_noise_are_coloured() -> None:
+    def style(estimate: Estimate | None) -> object:
+        return coloured(estimate, lambda known: f"{known.value:g}").style
+
+    assert style(Estimate(0.2, 0.1, 0.3)) == DIFFERENCES["good"]
+    assert style(Estimate(-0.2, -0.3, -0.1)) == DIFFERENCES["act"]
+    assert style(Estimate(0.2, -0.1, 0.5)) == ""
+    assert style(SeedEstimate(0.2, 0.1, 0.3, seeds=3)) == ""  # too few to be believed
+    assert coloured(Estimate(0.2, None, None), lambda known: f"{known.value:g}").plain == "0.2"
+    assert coloured(None, str).plain == ""

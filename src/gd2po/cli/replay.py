@@ -10,6 +10,7 @@ from rich.console import Console
 from gd2po.cli import log_options as options
 from gd2po.cli.options import needing
 from gd2po.cli.parsing import parse_families, parse_names, parse_step_range, parse_weights
+from gd2po.replay.defaults import LEARNING_RATES, METHODS
 
 
 def replay(
@@ -18,9 +19,7 @@ def replay(
         str | None,
         typer.Option(help="Column that judges the methods.", show_default="each reward in turn"),
     ] = None,
-    methods: Annotated[
-        str, typer.Option(help="Built-in methods to compare, or '' for none.")
-    ] = "grpo,gdpo,gd2po-hard,gd2po-snr,gd2po-gated,consensus,dvao,rvpo",
+    methods: Annotated[str, typer.Option(help="Built-in methods to compare, or '' for none.")] = ",".join(METHODS),
     method: Annotated[
         list[str] | None,
         typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),
@@ -31,7 +30,7 @@ def replay(
     ] = None,
     learning_rates: Annotated[
         str, typer.Option("--learning_rates", help="The grid that every method is tried on.")
-    ] = "0.1,0.3,1,3",
+    ] = ",".join(map("{:g}".format, LEARNING_RATES)),
     html: options.Html = None,
     json: options.Json = None,
     rewards: options.Rewards = None,

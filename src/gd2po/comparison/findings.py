@@ -8,7 +8,8 @@ from gd2po.comparison.model import MethodNumbers
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
 from gd2po.comparison.views.wording import difference_with_interval, score
 from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
-from gd2po.report.findings import Finding, Level
+from gd2po.report.findings import Finding, level_of
+from gd2po.report.intervals import sign_of
 from gd2po.report.wording import join, percent
 
 _ALL = 100
@@ -25,8 +26,8 @@ def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseli
         return f"Too few seeds to tell the methods apart: it takes {ENOUGH_SEEDS}"
     parts = []
     for method in others:
-        above = [metric for metric in metrics if _beyond(method, metric) > 0]
-        below = [metric for metric in metrics if _beyond(method, metric) < 0]
+        above = [metric for metric in metrics if _sign(method, metric) > 0]
+        below = [metric for metric in metrics if _sign(method, metric) < 0]
         if above:
             also = f", below it in {join(below, _ALL)}" if below else ""
             parts.append(f"{method.name} is above {baseline} in {join(above, _ALL)}{also}")
@@ -56,10 +57,8 @@ def findings_of(
     return findings
 
 
-def _beyond(method: MethodNumbers, metric: str) -> float:
-    """The difference if it is beyond noise, else 0."""
-    estimate = method.difference.get(metric)
-    return estimate.value if estimate is not None and estimate.beyond_noise else 0.0
+def _sign(method: MethodNumbers, metric: str) -> int:
+    return sign_of(method.difference.get(metric))
 
 
 def _failures(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
@@ -86,8 +85,8 @@ def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str, *
     if len(few) == len(others):
         yield _unsettled(few, metric, against, shown)
         return
-    better = [method for method in others if _beyond(method, metric) > 0]
-    worse = [method for method in others if _beyond(method, metric) < 0]
+    better = [method for method in others if _sign(method, metric) > 0]
+    worse = [method for method in others if _sign(method, metric) < 0]
     rest = [method for method in others if method not in better and method not in worse and method not in few]
     parts = [
         f"{word}: {'; '.join(f'{method.name} {shown[method.name]}' for method in group)}"
@@ -102,8 +101,7 @@ def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str, *
         if group
     ]
     title = f"{metric}: {', '.join(claims)}" if claims else f"{metric}: no difference beyond noise"
-    level: Level = "note" if not claims else "good" if not worse else "act" if not better else "watch"
-    yield Finding(level, title, f"{against}: {'. '.join(parts)}.")
+    yield Finding(level_of(better, worse), title, f"{against}: {'. '.join(parts)}.")
 
 
 def _unsettled(methods: Sequence[MethodNumbers], metric: str, against: str, shown: Mapping[str, str]) -> Finding:

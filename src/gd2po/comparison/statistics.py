@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from gd2po.report import intervals
+
 LEVEL = 0.95
 RESAMPLES = 10_000
 ENOUGH_SEEDS = 5
@@ -23,18 +25,10 @@ _MOST_ENUMERATED = 6
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(intervals.Estimate):
     """A mean over seeds with its 95 % interval; without bounds for fewer than two seeds."""
 
-    value: float
-    low: float | None
-    high: float | None
     seeds: int
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     @property
     def beyond_noise(self) -> bool:

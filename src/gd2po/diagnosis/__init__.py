@@ -9,8 +9,9 @@ Needs `gd2po[report]`.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from gd2po.lazy import lazy_name
 
 if TYPE_CHECKING:
     from gd2po.diagnosis.analysis import diagnose
@@ -54,7 +55,5 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy (PEP 562): the trainer's advice needs the limits of the verdict, and no reader of logs.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gd2po.diagnosis' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    # The trainer's advice needs the limits of the verdict, and no reader of logs.
+    return lazy_name(__name__, _HOMES, name)

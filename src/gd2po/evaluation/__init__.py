@@ -8,8 +8,9 @@ Generating needs `gd2po[trl]`.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from gd2po.lazy import lazy_name
 
 if TYPE_CHECKING:
     from gd2po.evaluation.run.api_bank import evaluate_api_bank
@@ -30,7 +31,5 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy (PEP 562): the scoring functions need neither data sets nor reward models.
-    if name not in _HOMES:
-        raise AttributeError(f"module 'gd2po.evaluation' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    # The scoring functions need neither data sets nor reward models.
+    return lazy_name(__name__, _HOMES, name)

@@ -16,6 +16,7 @@ from gd2po.core.families import family_labels
 from gd2po.diagnosis.analysis import resolve_weights
 from gd2po.errors import DataFormatError, InvalidInputError, did_you_mean
 from gd2po.logs.reward_log import RewardLog
+from gd2po.replay.defaults import LEARNING_RATES, METHODS
 from gd2po.replay.estimates import PromptBootstrap
 from gd2po.replay.learning import Course, learn, repeats_of
 from gd2po.replay.model import AtDistance, GoldNumbers, MethodOnGold, Replay
@@ -23,10 +24,6 @@ from gd2po.replay.rollouts import Rollouts, read_rollouts, with_gold
 from gd2po.runs.settings import RunSettings
 from gd2po.threads import one_thread
 
-METHODS = ("grpo", "gdpo", "gd2po-hard", "gd2po-snr", "gd2po-gated", "consensus", "dvao", "rvpo")
-"""Compared unless others are named."""
-
-LEARNING_RATES = (0.1, 0.3, 1.0, 3.0)
 DISTANCES = (0.1, 0.3, 1.0)
 """KL divergences in nats; the largest that a group of 8 allows is log 8 = 2.08."""
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gd2po.comparison.run.plan import choose_baseline, method_names
 from gd2po.logs.reward_log import RewardLog
-from gd2po.replay.analysis import LEARNING_RATES, METHODS, replay
+from gd2po.replay.analysis import replay
+from gd2po.replay.defaults import LEARNING_RATES, METHODS
 from gd2po.replay.model import Replay
 from gd2po.replay.views.page import write_html, write_json
 from gd2po.report.page import require_page_packages

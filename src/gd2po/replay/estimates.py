@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gd2po.comparison.statistics import expanded_tail
-from gd2po.replay.model import FEWEST_PROMPTS, Estimate
+from gd2po.replay.model import FEWEST_PROMPTS
+from gd2po.report.intervals import Estimate
 
 RESAMPLES = 2000
 MOST_BLOCKS = 2048

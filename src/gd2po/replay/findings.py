@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from gd2po.replay.model import FEWEST_PROMPTS, GoldNumbers, MethodOnGold, Replay
 from gd2po.replay.views.wording import difference
-from gd2po.report.findings import Finding, Level
+from gd2po.report.findings import Finding, edge_findings, level_of
+from gd2po.report.intervals import sign_of
 from gd2po.report.wording import above_and_below, counted, join
 
 FEW_PROMPTS = 100
@@ -58,28 +59,24 @@ def findings_of(replay: Replay) -> list[Finding]:
 
 def _sign(gold: GoldNumbers, label: str) -> int:
     """1, −1 or 0: the method ends above, below, or within noise of the baseline."""
-    estimate = next(method.difference for method in gold.methods if method.label == label)
-    return 0 if estimate is None or not estimate.beyond_noise else 1 if estimate.value > 0 else -1
+    return sign_of(next(method.difference for method in gold.methods if method.label == label))
 
 
 def _differences(replay: Replay, gold: GoldNumbers) -> Iterator[Finding]:
     better, worse = ([m for m in gold.methods if _sign(gold, m.label) == sign] for sign in (1, -1))
     if not better and not worse:
         return
-    tone: Level = "good" if not worse else "act" if not better else "watch"
     title = above_and_below([one.label for one in better], [one.label for one in worse], replay.baseline)
     shown = [f"{one.label} {difference(one.difference)}{_at_same_distance(one)}" for one in [*better, *worse]]
-    yield Finding(tone, f"{gold.gold}: {title}", f"At the end, {'; '.join(shown)}.".replace(" *", ""))
+    yield Finding(
+        level_of(better, worse), f"{gold.gold}: {title}", f"At the end, {'; '.join(shown)}.".replace(" *", "")
+    )
 
 
 def _at_same_distance(method: MethodOnGold) -> str:
     """Whether the difference holds where both policies are as far from the logged one."""
     known = {distance: at.difference for distance, at in method.at_distance.items() if at and at.difference}
-    same = [
-        distance
-        for distance, estimate in known.items()
-        if method.difference and estimate.beyond_noise and (estimate.value > 0) == (method.difference.value > 0)
-    ]
+    same = [distance for distance, estimate in known.items() if sign_of(estimate) == sign_of(method.difference) != 0]
     if not known:
         return ""
     return f" (also at {join(same)} nats)" if same else " (not at equal distances)"
@@ -107,17 +104,16 @@ def _single_reward(replay: Replay) -> Iterator[Finding]:
         )
 
 
-def _edges(replay: Replay) -> Iterator[Finding]:
-    found = [
+def _edges(replay: Replay) -> list[Finding]:
+    chosen = [
         f"{method.label} on {gold.gold} ({method.learning_rate:g})"
         for gold in replay.golds
         for method in gold.methods
         if method.at_edge
     ]
-    if found:
-        yield Finding(
-            "note",
-            f"{counted(len(found), 'learning rate lies', 'learning rates lie')} at the edge of the grid",
-            f"{join(found, 6)}. At the highest, learning has settled and a higher one changes little. At the lowest, "
-            "a method has most gold where it has learned least: its rewards mislead it from there on.",
-        )
+    return edge_findings(
+        chosen,
+        "note",
+        "At the highest, learning has settled and a higher one changes little. At the lowest, a method has most gold "
+        "where it has learned least: its rewards mislead it from there on.",
+    )

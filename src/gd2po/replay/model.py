@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gd2po.report.intervals import Estimate
+
 SCHEMA, SCHEMA_VERSION = "gd2po.replay", 1
 """Of the JSON. The version rises when a key changes its meaning or goes away; new keys leave it."""
 
 FEWEST_PROMPTS = 8
 """With fewer labelled prompts no interval is given: resamples of so few are too much alike."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over prompts with its 95 % interval; without bounds where prompts are too few."""
-
-    value: float
-    low: float | None
-    high: float | None
-
-    @property
-    def beyond_noise(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
 @dataclass(frozen=True)

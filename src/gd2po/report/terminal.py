@@ -11,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from gd2po.report.findings import Finding
+from gd2po.report.findings import Finding, tone_of
+from gd2po.report.intervals import Estimate
 
 PLAIN_WIDTH = 160
 """Columns where the output is no terminal."""
@@ -20,6 +21,9 @@ Part = Text | Padding | Table
 
 _TONES = {"act": "bold red", "watch": "yellow", "good": "green", "note": "cyan"}
 
+DIFFERENCES = {"good": "green", "act": "red", "note": ""}
+"""Styles of differences, by their tone."""
+
 
 def headline_parts(headline: str, findings: Sequence[Finding]) -> list[Part]:
     """The headline, and each finding with its text below."""
@@ -27,6 +31,11 @@ def headline_parts(headline: str, findings: Sequence[Finding]) -> list[Part]:
     for finding in findings:
         parts += [Text(finding.title, style=_TONES[finding.level]), Padding(Text(finding.text), (0, 0, 0, 2))]
     return parts
+
+
+def coloured(difference: Estimate | None, words: Callable[[Estimate], str]) -> Text:
+    """A difference in the colour of its sign where it is beyond noise; empty where there is none."""
+    return Text("" if difference is None else words(difference), style=DIFFERENCES[tone_of(difference)])
 
 
 def plain_table(title: str | None, first: str, columns: Sequence[str]) -> Table:

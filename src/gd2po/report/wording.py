@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Literal, Protocol
 
 from gd2po.report.intervals import Interval
 
@@ -124,25 +123,6 @@ def sureness(share: float | None) -> str:
         if share >= least:
             return word
     return "uncertain"
-
-
-class Difference(Protocol):
-    """A difference between two methods, of whichever room."""
-
-    @property
-    def value(self) -> float:
-        """What one has more than the other."""
-
-    @property
-    def beyond_noise(self) -> bool:
-        """Whether its interval excludes zero."""
-
-
-def tone(difference: Difference | None) -> Literal["good", "act", "note"]:
-    """In the words of the findings: "good" or "act" where a difference is beyond noise, else "note"."""
-    if difference is None or not difference.beyond_noise:
-        return "note"
-    return "good" if difference.value > 0 else "act"
 
 
 def tried_rates(finals: Mapping[str, float], chosen: float, at_edge: bool, form: Callable[[float], str]) -> str:

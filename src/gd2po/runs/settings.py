@@ -9,14 +9,12 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gd2po.core import Setting
 from gd2po.core.batch import Weights
 from gd2po.core.families import families_of_json, family_labels
 from gd2po.core.setting import method_named
-from gd2po.errors import GD2POError
-from gd2po.runs.folder import CONFIG
+from gd2po.errors import DataFormatError, GD2POError
+from gd2po.runs.folder import CONFIG, read_config
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
 
@@ -66,10 +64,7 @@ class RunSettings:
         """
         if metadata is not None:
             return _from_metadata(metadata, reward_names)
-        path = None if folder is None else folder / CONFIG
-        if path is None or not path.is_file():
-            return RunSettings()
-        return _from_config(path, reward_names)
+        return RunSettings() if folder is None else _from_config(folder, reward_names)
 
 
 def describe_run(
@@ -144,18 +139,22 @@ def _from_metadata(found: Mapping[str, Any], reward_names: Sequence[str]) -> Run
     )
 
 
-def _from_config(path: Path, reward_names: Sequence[str]) -> RunSettings:
+def _from_config(folder: Path, reward_names: Sequence[str]) -> RunSettings:
+    origin = str(folder / CONFIG)
     try:
-        config = _mapping(yaml.safe_load(path.read_text(encoding="utf-8")), "file")
-    except (ValueError, OSError, yaml.YAMLError) as error:
-        return RunSettings(origin=str(path), notes=(_not_understood(str(path), error),))
+        found = read_config(folder)
+    except DataFormatError as error:
+        return RunSettings(origin=origin, notes=(_not_understood(error),))
+    if found is None:
+        return RunSettings()
+    config = found
 
     def weights() -> list[float] | None:
         if config.get("reward_weights") is None and config.get("advantage_estimator") is not None:
             return [1.0] * len(reward_names)  # a run that says nothing of weights has all 1
         return _weights(config.get("reward_weights"), None, reward_names)
 
-    return _understood(str(path), lambda: _setting_of_config(config), weights, config, reward_names)
+    return _understood(origin, lambda: _setting_of_config(config), weights, config, reward_names)
 
 
 def _understood(
@@ -170,7 +169,7 @@ def _understood(
     try:
         found_setting = setting()
     except (GD2POError, ValueError) as error:
-        notes.append(_not_understood(origin, error))
+        notes.append(_not_understood(f"In {origin}: {error}"))
     moves = _weights_move(found.get("reward_weights"))
     try:
         found_weights = None if moves else weights()
@@ -271,10 +270,10 @@ def _check_no_arrays(setting: Setting, reward_names: Sequence[str]) -> None:
         )
 
 
-def _not_understood(where: str, error: Exception) -> str:
+def _not_understood(why: object) -> str:
     return (
-        f"How the run was made was not understood, so none of the methods is marked as its own. In {where}: "
-        f"{str(error).rstrip('. ')}. A newer version of gd2po may have written it."
+        "How the run was made was not understood, so none of the methods is marked as its own. "
+        f"{str(why).rstrip('. ')}. A newer version of gd2po may have written it."
     )
 
 

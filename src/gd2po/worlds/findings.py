@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from gd2po.comparison.statistics import ENOUGH_SEEDS, LEVEL
-from gd2po.report.findings import Finding, Level
+from gd2po.report.findings import Finding, edge_findings, level_of
+from gd2po.report.intervals import sign_of
 from gd2po.report.wording import above_and_below, counted, join
 from gd2po.worlds.analysis import WorldMap
 from gd2po.worlds.views.wording import difference, value
 
 _ALL = 100
-_MOST_EDGES = 6
 
 
 def headline_of(world_map: WorldMap) -> str:
@@ -50,12 +50,10 @@ def findings_of(world_map: WorldMap) -> list[Finding]:
 
 def _signs(world_map: WorldMap, label: str) -> list[int]:
     """1, −1 or 0 per world: the difference is above, below, or within noise."""
-    found = []
-    for world in world_map.worlds:
-        estimate = next(method.difference for method in world.methods if method.label == label)
-        beyond = estimate is not None and estimate.beyond_noise
-        found.append(0 if estimate is None or not beyond else 1 if estimate.value > 0 else -1)
-    return found
+    return [
+        sign_of(next(method.difference for method in world.methods if method.label == label))
+        for world in world_map.worlds
+    ]
 
 
 def _shown(world_map: WorldMap, label: str, names: Sequence[str], wanted: int) -> list[str]:
@@ -82,7 +80,6 @@ def _across_worlds(world_map: WorldMap, label: str) -> Iterator[Finding]:
     above, below = (_shown(world_map, label, names, sign) for sign in (1, -1))
     if not above and not below:
         return
-    tone: Level = "good" if not below else "act" if not above else "watch"
     text = ". ".join(
         f"{word} in {join(shown, _ALL)}" for word, shown in (("Above", above), ("Below", below)) if shown
     )  # fmt: skip
@@ -91,7 +88,7 @@ def _across_worlds(world_map: WorldMap, label: str) -> Iterator[Finding]:
         for word, shown in (("above", above), ("below", below))
         if shown
     )
-    yield Finding(tone, f"{label} is {claim}", f"{text}.")
+    yield Finding(level_of(above, below), f"{label} is {claim}", f"{text}.")
 
 
 def _along_the_knob(world_map: WorldMap, label: str) -> Iterator[Finding]:
@@ -121,20 +118,15 @@ def _along_the_knob(world_map: WorldMap, label: str) -> Iterator[Finding]:
     yield Finding("watch" if below else "good", title, text)
 
 
-def _edges(world_map: WorldMap) -> Iterator[Finding]:
+def _edges(world_map: WorldMap) -> list[Finding]:
     """Choices of the learning rate outside of which a better one may lie."""
-    found = [
+    chosen = [
         f"{method.label} in {world.name} ({method.learning_rate:g})"
         for world in world_map.worlds
         for method in world.methods
         if method.at_edge
     ]
-    if found:
-        yield Finding(
-            "watch",
-            f"{counted(len(found), 'learning rate lies', 'learning rates lie')} at the edge of the grid",
-            f"{join(found, _MOST_EDGES)}. A better one may lie outside; `learning_rates` takes a wider grid.",
-        )
+    return edge_findings(chosen, "watch", "A better one may lie outside; `learning_rates` takes a wider grid.")
 
 
 def _chance(world_map: WorldMap, others: Sequence[str]) -> Iterator[Finding]:

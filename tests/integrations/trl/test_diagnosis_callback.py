@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tiny_runs import tiny_settings
 from trl import GRPOConfig, GRPOTrainer
 
 from gd2po.core import Setting
@@ -36,24 +37,9 @@ def run_grpo(tiny_model: Any, tokenizer: Any, prompts: Any, tmp_path: Path) -> A
     """Run TRL's own trainer with a callback; the output folder."""
 
     def run(callback: DiagnosisCallback, **config: Any) -> Path:
-        settings: dict[str, Any] = {
-            "output_dir": str(tmp_path / "run"),
-            "use_cpu": True,
-            "bf16": False,
-            "gradient_checkpointing": False,
-            "num_generations": 4,
-            "per_device_train_batch_size": 16,
-            "gradient_accumulation_steps": 1,
-            "max_completion_length": 8,
-            "max_steps": 3,
-            "logging_steps": 1,
-            "log_completions": True,
-            "num_completions_to_print": 1,
-            "save_strategy": "no",
-            "report_to": "none",
-            "disable_tqdm": True,
-            **config,
-        }
+        settings = tiny_settings(
+            tmp_path, **{"max_steps": 3, "log_completions": True, "num_completions_to_print": 1, **config}
+        )
         trainer = GRPOTrainer(
             model=tiny_model,
             reward_funcs=[brevity, vowels, sometimes],

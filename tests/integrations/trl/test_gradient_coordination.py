@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
+from tiny_runs import vowels
 from torch import Tensor
 from trl import GRPOTrainer
 
@@ -19,10 +20,6 @@ Method = Literal["pcgrad", "mgda"]
 
 def length(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:
     return [sum(ids) / 1e4 for ids in completion_ids]
-
-
-def vowels(completions: list[str], **kwargs: Any) -> list[float]:
-    return [float(sum(letter in "aeiou" for letter in text)) for text in completions]
 
 
 def brevity(completion_ids: list[list[int]], **kwargs: Any) -> list[float]:

@@ -6,23 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import brevity, length, vowels
 from trl import GRPOTrainer
 
 from gd2po import gd2po_advantages
 
 LOSS_TYPES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
-
-
-def length(completions: list[str], **kwargs: Any) -> list[float]:
-    return [len(text) / 10 for text in completions]
-
-
-def vowels(completions: list[str], **kwargs: Any) -> list[float]:
-    return [float(sum(letter in "aeiou" for letter in text)) for text in completions]
-
-
-def brevity(completions: list[str], **kwargs: Any) -> list[float]:
-    return [-len(text) / 10 - text.count("e") for text in completions]
 
 
 @pytest.mark.parametrize("loss_type", LOSS_TYPES)

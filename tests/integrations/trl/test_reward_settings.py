@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from tiny_runs import length, vowels
 from trl import GRPOTrainer
 
 from gd2po import GD2POConfig, GD2POTrainer, LinearSchedule, gdpo_advantages
@@ -16,14 +17,6 @@ from gd2po.errors import ConfigError, InvalidInputError
 from gd2po.integrations.trl.reward_settings import reward_name
 
 RAMP = {"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 3}
-
-
-def length(completions: list[str], **kwargs: Any) -> list[float]:
-    return [len(text) / 10 for text in completions]
-
-
-def vowels(completions: list[str], **kwargs: Any) -> list[float]:
-    return [float(sum(letter in "aeiou" for letter in text)) for text in completions]
 
 
 def doubling(step: int) -> float:

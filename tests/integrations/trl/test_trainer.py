@@ -13,19 +13,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from tiny_runs import length, vowels
 from trl import GRPOConfig, GRPOTrainer
 
 from gd2po import GD2POConfig, consensus_advantages, gd2po_advantages, gdpo_advantages, grpo_advantages
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import ConfigError, InvalidInputError, InvalidTypeError, RewardFunctionError
-
-
-def length(completions: list[str], **kwargs: Any) -> list[float]:
-    return [len(text) / 10 for text in completions]
-
-
-def vowels(completions: list[str], **kwargs: Any) -> list[float]:
-    return [float(sum(letter in "aeiou" for letter in text)) for text in completions]
 
 
 def even_rows_only(completions: list[str], **kwargs: Any) -> list[float | None]:

@@ -9,23 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_runs import brevity, length, vowels
 
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
 
 LOSS_TYPES = ["grpo", "bnpo", "dr_grpo", "dapo", "cispo", "sapo", "luspo", "vespo"]
 ONE_PROCESS = SimpleNamespace(num_processes=1)
-
-
-def length(completions: list[str], **kwargs: Any) -> list[float]:
-    return [len(text) / 10 for text in completions]
-
-
-def vowels(completions: list[str], **kwargs: Any) -> list[float]:
-    return [float(sum(letter in "aeiou" for letter in text)) for text in completions]
-
-
-def brevity(completions: list[str], **kwargs: Any) -> list[float]:
-    return [-len(text) / 10 - text.count("e") for text in completions]
 
 
 def update(make_trainer: Any, model: Any, *, skip: bool, **config: Any) -> tuple[torch.Tensor, list[dict[str, Any]]]:

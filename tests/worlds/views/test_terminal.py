@@ -8,9 +8,8 @@ import io
 from rich.console import Console
 from world_runs import ONE, RUNS, TWO
 
-from gd2po.comparison.statistics import Estimate
 from gd2po.worlds.analysis import WorldMap, map_of
-from gd2po.worlds.views.terminal import STYLES, coloured, print_comparison, print_map
+from gd2po.worlds.views.terminal import print_comparison, print_map
 
 
 def printed(world_map: WorldMap) -> list[str]:
@@ -53,11 +52,3 @@ def test_a_sweep_names_its_rows_by_the_values_of_the_knob() -> None:
     assert "rare_gross.size gdpo: gain hard" in lines
     assert "3 +0.500 +0.100 ± 0.000 *" in lines
     assert any(line.startswith("−1 +0.500 −0.200") for line in lines)
-
-
-def test_only_differences_beyond_noise_are_coloured() -> None:
-    assert coloured(Estimate(0.2, 0.1, 0.3, 5)).style == STYLES["good"]
-    assert coloured(Estimate(-0.2, -0.3, -0.1, 5)).style == STYLES["act"]
-    assert coloured(Estimate(0.2, -0.1, 0.5, 5)).style == ""
-    assert coloured(Estimate(0.2, 0.1, 0.3, 3)).style == ""  # too few seeds to be believed
-    assert coloured(Estimate(0.2, None, None, 1)).plain == "+0.200"

@@ -10,6 +10,7 @@ from gd2po.comparison.model import SCHEMA_VERSION, Comparison, MethodNumbers
 from gd2po.comparison.statistics import ENOUGH_SEEDS
 from gd2po.comparison.views.wording import difference_with_interval, reached, score, score_with_interval
 from gd2po.report.documents import to_document
+from gd2po.report.findings import tone_of
 from gd2po.report.page import render_page, require_page_packages
 from gd2po.report.wording import number, percent, signed
 from gd2po.runs.files import write_text
@@ -50,7 +51,7 @@ def render_html(comparison: Comparison) -> str:
         "score": _by_metric(score, comparison),
         "scored": _by_metric(score_with_interval, comparison),
         "differing": _by_metric(difference_with_interval, comparison),
-        "tone": _tone,
+        "tone": lambda method, metric: tone_of(method.difference.get(metric)),
     }
     return render_page("gd2po.comparison.views", "compare.html.j2", all_charts(comparison), context, filters)
 
@@ -80,14 +81,6 @@ def _pairs(comparison: Comparison) -> dict[str, float]:
 def _by_metric(function: Callable[[Any, bool], str], comparison: Comparison) -> Callable[[Any, str], str]:
     """The function as a filter that is told the metric, from which it follows whether the number is a share."""
     return lambda value, metric: function(value, metric in comparison.shares)
-
-
-def _tone(method: MethodNumbers, metric: str) -> str:
-    """Style of a difference: only what is beyond noise stands out."""
-    estimate = method.difference.get(metric)
-    if estimate is None or not estimate.beyond_noise:
-        return "note"
-    return "good" if estimate.value > 0 else "act"
 
 
 def _width(share: float | None) -> str:

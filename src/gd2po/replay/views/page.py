@@ -10,8 +10,9 @@ from gd2po.replay.findings import findings_of, headline_of
 from gd2po.replay.model import FEWEST_PROMPTS, SCHEMA, SCHEMA_VERSION, Replay
 from gd2po.replay.views.wording import at_distance, difference, gained, grid
 from gd2po.report.documents import to_document
+from gd2po.report.findings import tone_of
 from gd2po.report.page import render_page, require_page_packages
-from gd2po.report.wording import number, tone
+from gd2po.report.wording import number
 from gd2po.runs.files import write_text
 
 
@@ -45,9 +46,9 @@ def render_html(replay: Replay) -> str:
         "gained": gained,
         "number": number,
         "grid": grid,
-        "tone": tone,
+        "tone": tone_of,
         "at": lambda method, distance: at_distance(method, distance, method.label == replay.baseline),
-        "tone_at": lambda method, distance: tone((here := method.at_distance[f"{distance:g}"]) and here.difference),
+        "tone_at": lambda method, distance: tone_of((here := method.at_distance[f"{distance:g}"]) and here.difference),
         "colour": lambda label: replay.labels.index(label) % 8,
     }
     return render_page("gd2po.replay.views", "replay.html.j2", all_charts(replay), context, filters)

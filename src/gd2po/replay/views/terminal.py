@@ -7,12 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from gd2po.replay.findings import findings_of, headline_of
-from gd2po.replay.model import Estimate, GoldNumbers, Replay
+from gd2po.replay.model import GoldNumbers, Replay
 from gd2po.replay.views.wording import at_distance, difference, gained, grid
-from gd2po.report.terminal import Part, headline_parts, plain_table, print_parts
-from gd2po.report.wording import counted, number, tone
-
-_STYLES = {"good": "green", "act": "red", "note": ""}
+from gd2po.report.terminal import Part, coloured, headline_parts, plain_table, print_parts
+from gd2po.report.wording import counted, number
 
 
 def print_replay(replay: Replay, console: Console) -> None:
@@ -37,7 +35,7 @@ def _gold(replay: Replay, gold: GoldNumbers) -> list[Part]:
         table.add_row(
             Text(f"{method.label} (baseline, gains)" if is_baseline else method.label),
             Text(gained(method.gain)),
-            _coloured(method.difference),
+            coloured(method.difference, difference),
             Text(f"{method.kl:.2f}"),
             *(Text(at_distance(method, distance, is_baseline)) for distance in replay.distances),
             Text(grid(method)),
@@ -48,7 +46,3 @@ def _gold(replay: Replay, gold: GoldNumbers) -> list[Part]:
 def _unfolded(table: Table) -> Table:
     table.columns[0].no_wrap = True
     return table
-
-
-def _coloured(estimate: Estimate | None) -> Text:
-    return Text("" if estimate is None else difference(estimate), style=_STYLES[tone(estimate)])

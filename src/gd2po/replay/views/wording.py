@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gd2po.replay.model import AtDistance, Estimate, MethodOnGold
+from gd2po.replay.model import AtDistance, MethodOnGold
+from gd2po.report.intervals import Estimate
 from gd2po.report.wording import UNDEFINED, tried_rates
 
 _SMALL, _ZERO = 0.01, 1e-6

@@ -8,12 +8,12 @@ from typing import Any
 
 from gd2po.comparison.statistics import ENOUGH_SEEDS
 from gd2po.report.documents import to_document
+from gd2po.report.findings import tone_of
 from gd2po.report.page import render_page, require_page_packages
-from gd2po.report.wording import tone
 from gd2po.runs.files import write_text
-from gd2po.worlds.analysis import SCHEMA, SCHEMA_VERSION, MethodInWorld, WorldMap, WorldNumbers
+from gd2po.worlds.analysis import SCHEMA, SCHEMA_VERSION, MethodInWorld, WorldMap
 from gd2po.worlds.findings import findings_of, headline_of
-from gd2po.worlds.views.wording import difference, grid, level, signed, value
+from gd2po.worlds.views.wording import difference, grid, level, rows, signed
 
 _FULL_COLOUR = 0.5
 """Difference, as a share of what the baseline gains, from which on a cell of the map has its full colour."""
@@ -40,7 +40,7 @@ def render_html(world_map: WorldMap) -> str:
         "headline": headline_of(world_map),
         "findings": findings_of(world_map),
         "others": [label for label in world_map.labels if label != world_map.baseline],
-        "rows": _rows(world_map),
+        "rows": rows(world_map),
         "enough_seeds": ENOUGH_SEEDS,
     }
     filters: dict[str, Callable[..., Any]] = {
@@ -48,7 +48,7 @@ def render_html(world_map: WorldMap) -> str:
         "level": level,
         "signed": signed,
         "grid": grid,
-        "tone": tone,
+        "tone": tone_of,
         "shade": _shade,
         "colour": lambda label: world_map.labels.index(label) % 8,
     }
@@ -58,15 +58,6 @@ def render_html(world_map: WorldMap) -> str:
 def write_html(world_map: WorldMap, path: str | Path) -> Path:
     """Write the page; a reader of the old one never sees half of the new one."""
     return write_text(path, render_html(world_map))
-
-
-def _rows(world_map: WorldMap) -> list[tuple[str, WorldNumbers, dict[str, MethodInWorld]]]:
-    """Name in the map, numbers and methods by label of every world."""
-    names = [value(number) for number in world_map.values] or [world.name for world in world_map.worlds]
-    return [
-        (name, world, {method.label: method for method in world.methods})
-        for name, world in zip(names, world_map.worlds, strict=True)
-    ]
 
 
 def _shade(method: MethodInWorld, baseline: MethodInWorld) -> str:

@@ -6,15 +6,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gd2po.comparison.statistics import Estimate
-from gd2po.report.terminal import Part, headline_parts, plain_table, print_parts
-from gd2po.report.wording import tone
+from gd2po.report.terminal import DIFFERENCES, Part, coloured, headline_parts, plain_table, print_parts
 from gd2po.worlds.analysis import MethodInWorld, WorldMap, WorldNumbers
 from gd2po.worlds.findings import findings_of, headline_of
-from gd2po.worlds.views.wording import difference, grid, level, seeds, signed, value
-
-STYLES = {"good": "green", "act": "red", "note": ""}
-"""Of differences: coloured where beyond noise."""
+from gd2po.worlds.views.wording import difference, grid, level, rows, seeds, signed
 
 
 def print_comparison(world_map: WorldMap, console: Console) -> None:
@@ -33,11 +28,6 @@ def print_map(world_map: WorldMap, console: Console) -> None:
     """
     for part in _tables(world_map):
         console.print(part, highlight=False)
-
-
-def coloured(estimate: Estimate | None) -> Text:
-    """A difference in the colour of its sign where it is beyond noise."""
-    return Text("" if estimate is None else difference(estimate), style=STYLES[tone(estimate)])
 
 
 def _tables(world_map: WorldMap) -> list[Part]:
@@ -63,8 +53,8 @@ def _one_world(world_map: WorldMap, world: WorldNumbers) -> Table:
         table.add_row(
             Text(name),
             Text(level(method.final)),
-            coloured(method.difference),
-            coloured(method.area_difference),
+            coloured(method.difference, difference),
+            coloured(method.area_difference, difference),
             _regret(method),
             Text(signed(method.proxy_gain.value)),
             Text(f"{method.kl.value:.2f}"),
@@ -73,38 +63,29 @@ def _one_world(world_map: WorldMap, world: WorldNumbers) -> Table:
     return table
 
 
-def _rows(world_map: WorldMap) -> list[tuple[Text, WorldNumbers, dict[str, MethodInWorld]]]:
-    """Name, numbers and methods by label of every world; the value of the knob names the worlds of a sweep."""
-    names = [value(number) for number in world_map.values] or [world.name for world in world_map.worlds]
-    return [
-        (Text(name), world, {method.label: method for method in world.methods})
-        for name, world in zip(names, world_map.worlds, strict=True)
-    ]
-
-
 def _table(world_map: WorldMap, columns: list[str]) -> Table:
     return plain_table(None, world_map.knob or "world", columns)
 
 
 def _differences(world_map: WorldMap, others: list[str]) -> Table:
     table = _table(world_map, [f"{world_map.baseline}: gain", *others])
-    for name, _, methods in _rows(world_map):
+    for name, _, methods in rows(world_map):
         gain = signed(methods[world_map.baseline].gain.value)
-        table.add_row(name, Text(gain), *(coloured(methods[label].difference) for label in others))
+        table.add_row(Text(name), Text(gain), *(coloured(methods[label].difference, difference) for label in others))
     return table
 
 
 def _areas(world_map: WorldMap, others: list[str]) -> Table:
     table = _table(world_map, others)
-    for name, _, methods in _rows(world_map):
-        table.add_row(name, *(coloured(methods[label].area_difference) for label in others))
+    for name, _, methods in rows(world_map):
+        table.add_row(Text(name), *(coloured(methods[label].area_difference, difference) for label in others))
     return table
 
 
 def _regrets(world_map: WorldMap) -> Table:
     table = _table(world_map, world_map.labels)
-    for name, _, methods in _rows(world_map):
-        table.add_row(name, *(_regret(methods[label]) for label in world_map.labels))
+    for name, _, methods in rows(world_map):
+        table.add_row(Text(name), *(_regret(methods[label]) for label in world_map.labels))
     largest = (Text(f"{world_map.largest_regret[label]:.3f}") for label in world_map.labels)
     table.add_section()
     table.add_row(Text("largest"), *largest)
@@ -113,12 +94,12 @@ def _regrets(world_map: WorldMap) -> Table:
 
 def _regret(method: MethodInWorld) -> Text:
     mark = " *" if method.regret.beyond_noise else ""
-    return Text(f"{method.regret.value:.3f}{mark}", style=STYLES["act"] if mark else "bold")
+    return Text(f"{method.regret.value:.3f}{mark}", style=DIFFERENCES["act"] if mark else "bold")
 
 
 def _rates(world_map: WorldMap) -> Table:
     table = _table(world_map, world_map.labels)
-    for name, _, methods in _rows(world_map):
+    for name, _, methods in rows(world_map):
         chosen = (methods[label] for label in world_map.labels)
-        table.add_row(name, *(Text(f"{one.learning_rate:g}{' !' if one.at_edge else ''}") for one in chosen))
+        table.add_row(Text(name), *(Text(f"{one.learning_rate:g}{' !' if one.at_edge else ''}") for one in chosen))
     return table

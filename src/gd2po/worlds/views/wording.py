@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from gd2po.comparison.statistics import Estimate
+from gd2po.report.intervals import Estimate
 from gd2po.report.wording import UNDEFINED, counted, tried_rates
-from gd2po.worlds.analysis import MethodInWorld, WorldMap
+from gd2po.worlds.analysis import MethodInWorld, WorldMap, WorldNumbers
 
 MARK = " *"
 """Behind a difference that is beyond noise."""
@@ -14,7 +14,7 @@ def difference(estimate: Estimate | None) -> str:
     """A difference with half the width of its interval, marked where it is beyond noise.
 
     Example:
-        >>> difference(Estimate(0.0822, 0.066, 0.098, 24)), difference(Estimate(-0.001, -0.01, 0.01, 24))
+        >>> difference(Estimate(0.0822, 0.066, 0.098)), difference(Estimate(-0.001, -0.01, 0.01))
         ('+0.082 ± 0.016 *', '−0.001 ± 0.010')
     """
     if estimate is None:
@@ -27,7 +27,7 @@ def level(estimate: Estimate) -> str:
     """A mean with half the width of its interval.
 
     Example:
-        >>> level(Estimate(0.7422, 0.726, 0.758, 24)), level(Estimate(-0.7, None, None, 1))
+        >>> level(Estimate(0.7422, 0.726, 0.758)), level(Estimate(-0.7, None, None))
         ('0.742 ± 0.016', '−0.700')
     """
     text = f"{abs(estimate.value):.3f}"
@@ -75,3 +75,12 @@ def seeds(world_map: WorldMap) -> str:
 def value(number: float) -> str:
     """A value of a knob."""
     return f"{number:g}".replace("-", "−")
+
+
+def rows(world_map: WorldMap) -> list[tuple[str, WorldNumbers, dict[str, MethodInWorld]]]:
+    """Name, numbers and methods by label of every world; the value of the knob names the worlds of a sweep."""
+    names = [value(number) for number in world_map.values] or [world.name for world in world_map.worlds]
+    return [
+        (name, world, {method.label: method for method in world.methods})
+        for name, world in zip(names, world_map.worlds, strict=True)
+    ]
