@@ -11,15 +11,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from gd2po.errors import DataFormatError
-from gd2po.logs.dialects import lines_of, log_folders, ways_to_log
+from gd2po.logs.dialects import has_long_lines, lines_of, log_folders, ways_to_log
 from gd2po.logs.roll_up import steps_of_row_groups
 from gd2po.logs.tables.arrow_table import FILE_START as ARROW_FILE
 from gd2po.logs.tables.arrow_table import STREAM_START as ARROW_STREAM
 from gd2po.logs.tables.arrow_table import ArrowTable
 from gd2po.logs.tables.csv_table import CsvTable
 from gd2po.logs.tables.jsonl_table import JsonlTable, check_jsonl
-from gd2po.logs.tables.packed_table import PackedTable
+from gd2po.logs.tables.packed_table import LONGEST_LINE_BYTES, PackedTable, first_object
 from gd2po.logs.tables.table import ParquetTable, Table
+from gd2po.logs.tables.text import LONGEST_ROW_BYTES
 from gd2po.logs.trackers import find_tracked, open_tracked, without_rollouts
 from gd2po.runs.rollout_files import holder, parse, settled, without_covered
 
@@ -99,7 +100,7 @@ def _files_of_folder(folder: Path) -> LogFiles:
         if reason is not None:
             raise DataFormatError(f"{reason} Rollouts are logged by {ways_to_log()}.")
         raise DataFormatError(
-            f"{folder} holds no reward log: looked for {', '.join(f'{name}/' for name in log_folders())} and for files "
+            f"{folder} holds no reward log: looked for {', '.join(map(_as_shown, log_folders()))} and for files "
             f"ending in .parquet, .jsonl, .csv or .tsv. Rollouts are logged by {ways_to_log()}."
         )
     return LogFiles(str(folder), _of_one_kind(folder, files), None)
@@ -117,9 +118,14 @@ def _of_one_kind(folder: Path, files: list[Path]) -> list[Path]:
 
 def _logs_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        return []
+        return [folder] if folder.is_file() else []
     files = settled(lambda: [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")])
     return without_covered(sorted((path for path in files if _suffix(path)), key=_natural))
+
+
+def _as_shown(place: str) -> str:
+    """A place of logs inside a run's folder: folders end in a slash."""
+    return place if place.endswith(SUFFIXES) else f"{place}/"
 
 
 def _suffix(path: Path) -> str:
@@ -195,9 +201,9 @@ def _open(path: Path) -> Table:
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"{", b"["):
         check_jsonl(path, start)
-        table = JsonlTable(path)
-        lines = lines_of(table.first)
-        return table if lines is None else PackedTable(path, lines.rollouts)
+        longest = LONGEST_LINE_BYTES if has_long_lines(start) else LONGEST_ROW_BYTES
+        lines = lines_of(first_object(path, longest))
+        return JsonlTable(path) if lines is None else PackedTable(path, lines.rollouts, lines.once_per, longest)
     if not text:
         raise DataFormatError(f"{path} is empty: it holds no rollouts.")
     return CsvTable(path)

@@ -146,7 +146,7 @@ def test_an_empty_folder_says_how_every_writer_logs(register: Any, tmp_path: Pat
 def test_no_two_dialects_share_a_name() -> None:
     names = [dialect.name for dialect in dialects.DIALECTS]
     assert len(set(names)) == len(names)
-    assert names == ["gd2po", "trl", "verl", "verifiers", "verifiers_results", "plain"]
+    assert names == ["gd2po", "trl", "verl", "swift", "verifiers", "verifiers_results", "plain"]
 
 
 def test_only_a_dialects_own_file_knows_its_format() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gd2po.logs.dialects import gd2po, plain, trl, verifiers, verifiers_results, verl
+from gd2po.logs.dialects import gd2po, plain, swift, trl, verifiers, verifiers_results, verl
 from gd2po.logs.dialects.base import Dialect, Lines
 
 DIALECTS: tuple[Dialect, ...] = (
     gd2po.DIALECT,
     trl.DIALECT,
     verl.DIALECT,
+    swift.DIALECT,
     verifiers.DIALECT,
     verifiers_results.DIALECT,
     plain.DIALECT,  # last: it recognises every table
@@ -40,12 +41,23 @@ def lines_of(first: Mapping[str, Any]) -> Lines | None:
     return next((dialect.lines for dialect in DIALECTS if dialect.lines and dialect.lines.recognises(first)), None)
 
 
+def has_long_lines(start: bytes) -> bool:
+    """Whether a file that begins so has lines of many rollouts.
+
+    Example:
+        >>> has_long_lines(b'{"step": ["1", "1"], "prompt": ["1 + 1?"'), has_long_lines(b'{"step": 1, "prompt": ')
+        (True, False)
+    """
+    patterns = [dialect.lines.begins for dialect in DIALECTS if dialect.lines is not None]
+    return any(pattern is not None and pattern.match(start) for pattern in patterns)
+
+
 def log_folders() -> tuple[str, ...]:
-    """Subfolders of a run's output folder in which some writer keeps its rollouts, first the first dialect's.
+    """Subfolders or files of a run's output folder in which some writer keeps its rollouts, first the first dialect's.
 
     Example:
         >>> log_folders()
-        ('rollouts', 'completions', 'rollouts/step_*/train/effective', 'step_*/train/effective')
+        ('rollouts', 'completions', 'completions.jsonl', 'rollouts/step_*/train/effective', 'step_*/train/effective')
     """
     return tuple(dict.fromkeys(folder for dialect in DIALECTS for folder in dialect.folders))
 

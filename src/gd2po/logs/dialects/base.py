@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,14 @@ class Lines:
         recognises: True for the first object of such a file.
         rollouts: the rollouts of a line, as rows, by the line and its file. A line of another form makes it raise an
             AttributeError, KeyError, TypeError or ValueError.
+        once_per: a column: only the first line with a value of it counts. None takes all lines.
+        begins: how files begin whose lines hold so many rollouts that they may be longer than one rollout may.
     """
 
     recognises: Callable[[Mapping[str, Any]], bool]
     rollouts: Callable[[Mapping[str, Any], Path], Sequence[Mapping[str, Any]]]
+    once_per: str | None = None
+    begins: re.Pattern[bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,8 @@ class Dialect:
         find_rewards: the rewards by the first rows, the prompt's column and the columns that may be rewards; None where
             they tell nothing.
         lines: how lines that are no rows become rows, of which `recognises` then sees the columns.
-        folders: subfolders of a run's output folder in which such logs lie; patterns as `step_*` stand for several.
+        folders: subfolders of a run's output folder in which such logs lie, or files in it; patterns as `step_*` stand
+            for several.
         tracked_as: key under which the writer logs such tables to a tracker.
         how_to_log: who writes such a log and when, to end the sentence "Rollouts are logged by ...".
         whole_groups_per_file: no group spans two files, so equal ids in two files are two groups.

@@ -43,8 +43,6 @@ class JsonlTable:
         self.notes: list[str] = []
         self._bad_lines: list[int] = []
         self._head = self._read_head()
-        self.first: dict[str, Any] = self._head[0] if self._head else {}
-        """The first object."""
         # dict.fromkeys keeps the order of first appearance.
         self.names = list(dict.fromkeys(key for row in self._head for key in row))
         check_names(path, self.names)
@@ -174,7 +172,7 @@ class JsonlTable:
         return pa.RecordBatch.from_arrays([as_array(values[name]) for name in columns], names=list(columns))
 
 
-def line_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
+def line_blocks(path: Path, longest: int = LONGEST_ROW_BYTES) -> Iterator[tuple[int, bytes]]:
     """Blocks of whole lines, each with the number of its first line, from 1.
 
     Raises:
@@ -189,10 +187,10 @@ def line_blocks(path: Path) -> Iterator[tuple[int, bytes]]:
                 block = block[len(_BOM) :]
             cut = block.rfind(b"\n") + 1 if data else len(block)
             block, rest = block[:cut], block[cut:]
-            if len(rest) > LONGEST_ROW_BYTES:
+            if len(rest) > longest:
                 raise DataFormatError(
                     f"{path} line {line_number + block.count(_LINE_END)} takes more than "
-                    f"{LONGEST_ROW_BYTES:,} bytes, the most that is read of one rollout."
+                    f"{longest:,} bytes, the most that is read of a line."
                 )
             if block:
                 yield line_number, block

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from gd2po.logs.tables.table import HEAD_BYTES, HEAD_ROWS, BadRows, check_names
+from gd2po.report.wording import counted
 
 
 class Record(NamedTuple):
@@ -70,6 +71,36 @@ class RecordTable(ABC):
             size += record.size
         if block:
             yield block
+
+
+class Repeats:
+    """Which of several tables, logged one after the other, repeat a value that one before had.
+
+    Args:
+        column: the column of that value; None where no table repeats another.
+    """
+
+    def __init__(self, column: str | None) -> None:
+        self._column = column
+        self._seen: set[str] = set()
+        self._count = 0
+
+    def add(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Whether the next table is a repeat."""
+        values = set() if self._column is None else {str(row.get(self._column)) for row in rows}
+        repeats = bool(values & self._seen)
+        self._seen |= values
+        self._count += repeats
+        return repeats
+
+    def notes(self, noun: str) -> list[str]:
+        """How many were excluded, in a sentence, if any were."""
+        if not self._count:
+            return []
+        return [
+            f"{counted(self._count, f'{noun} repeats', f'{noun}s repeat')} a {self._column} that was logged before, "
+            f"as trainers do when they evaluate and at their end, and {'is' if self._count == 1 else 'are'} excluded."
+        ]
 
 
 def _batch(records: Sequence[Record], columns: Sequence[str]) -> pa.RecordBatch:

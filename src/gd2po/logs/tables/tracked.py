@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from gd2po.errors import DataFormatError
-from gd2po.logs.tables.records import Record, RecordTable
+from gd2po.logs.tables.records import Record, RecordTable, Repeats
 from gd2po.logs.tables.table import BadRows
-from gd2po.report.wording import counted
 
 LARGEST_TABLE_BYTES = 256 * 1024 * 1024
 """One logged table is parsed as a whole; a larger one is refused."""
@@ -45,23 +44,14 @@ class TrackedTable(RecordTable):
 
     def records(self, bad_rows: BadRows) -> Iterator[Record]:
         """The rows of all tables that count."""
-        seen: set[str] = set()
-        repeated = 0
+        repeats = Repeats(self.one_table_per)
         for table in self.tables():
-            if self.one_table_per is not None:
-                values = {str(row.get(self.one_table_per)) for row in table.rows}
-                if values & seen:
-                    repeated += 1
-                    continue
-                seen |= values
+            if repeats.add(table.rows):
+                continue
             size = table.size // max(len(table.rows), 1)
             for number, row in enumerate(table.rows, 1):
                 yield Record(row, f"{table.place} row {number}", size)
-        if repeated:
-            self.notes[:] = [
-                f"{counted(repeated, 'table repeats', 'tables repeat')} a {self.one_table_per} that was logged before, "
-                "as trainers do when they evaluate and at their end, and is excluded."
-            ]
+        self.notes[:] = repeats.notes("table")
 
 
 def check_size(size: int, place: str) -> None:
