@@ -55,6 +55,7 @@ def diagnose(
     with needing("diagnose", "report"):
         from gd2po.diagnosis import ColumnChoices, RewardLog, print_diagnosis, report_log, to_json
         from gd2po.report.commands import command, replay_command
+        from gd2po.report.terminal import print_written
 
     names = None if rewards is None else parse_names(rewards)
     weights = None if reward_weights is None else parse_weights(reward_weights)
@@ -86,8 +87,7 @@ def diagnose(
         return
     console = Console(highlight=False, soft_wrap=True)
     print_diagnosis(report.diagnosis, Console())
-    for written in filter(None, (report.html, report.json)):
-        console.print(f"Written: {written}", markup=False)
+    print_written(filter(None, (report.html, report.json)), console)
     if report.html is None:
         looking = command("diagnose", path, "--html", "report.html")
         console.print(f"To look at the conflicts: {looking}", markup=False)

@@ -56,6 +56,7 @@ def replay(
         from gd2po.replay import print_replay
         from gd2po.replay.command import ReplayOptions, replay_log
         from gd2po.replay.views.page import to_json
+        from gd2po.report.terminal import print_written
 
     names = None if rewards is None else parse_names(rewards)
     choices = ColumnChoices(
@@ -79,7 +80,5 @@ def replay(
     if json == "-":
         typer.echo(to_json(result), nl=False)
         return
-    console = Console(highlight=False, soft_wrap=True)
     print_replay(result, Console())
-    for file in written:
-        console.print(f"Written: {file}", markup=False)
+    print_written(written, Console())

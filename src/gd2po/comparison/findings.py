@@ -10,9 +10,7 @@ from gd2po.comparison.views.wording import difference_with_interval, score
 from gd2po.diagnosis.verdict.limits import STARVED_RETAINED
 from gd2po.report.findings import Finding, level_of
 from gd2po.report.intervals import sign_of
-from gd2po.report.wording import join, percent
-
-_ALL = 100
+from gd2po.report.wording import counted, join, percent
 
 
 def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseline: str) -> str:
@@ -29,10 +27,10 @@ def headline_of(methods: Sequence[MethodNumbers], metrics: Sequence[str], baseli
         above = [metric for metric in metrics if _sign(method, metric) > 0]
         below = [metric for metric in metrics if _sign(method, metric) < 0]
         if above:
-            also = f", below it in {join(below, _ALL)}" if below else ""
-            parts.append(f"{method.name} is above {baseline} in {join(above, _ALL)}{also}")
+            also = f", below it in {join(below, None)}" if below else ""
+            parts.append(f"{method.name} is above {baseline} in {join(above, None)}{also}")
         elif below:
-            parts.append(f"{method.name} is below {baseline} in {join(below, _ALL)}")
+            parts.append(f"{method.name} is below {baseline} in {join(below, None)}")
     if not parts:
         return f"No method differs from {baseline} beyond noise"
     return "; ".join(parts)
@@ -64,7 +62,7 @@ def _sign(method: MethodNumbers, metric: str) -> int:
 def _failures(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
     for method in methods:
         if method.failed:
-            seeds = join([str(run.seed) for run in method.failed], _ALL)
+            seeds = join([str(run.seed) for run in method.failed], None)
             yield Finding(
                 "act",
                 f"{method.name} failed with seed {seeds}",
@@ -96,7 +94,7 @@ def _differences(methods: Sequence[MethodNumbers], metric: str, baseline: str, *
         if group
     ]  # fmt: skip
     claims = [
-        f"{join([method.name for method in group], _ALL)} {word}"
+        f"{join([method.name for method in group], None)} {word}"
         for word, group in (("better", better), ("worse", worse))
         if group
     ]
@@ -112,10 +110,10 @@ def _unsettled(methods: Sequence[MethodNumbers], metric: str, against: str, show
         for method in methods
         if method.difference[metric].seeds == most > 1 and method.difference[metric].excludes_zero
     ]
-    seeds = "1 seed" if most == 1 else f"{most} seeds"
+    seeds = counted(most, "seed")
     listed = "; ".join(f"{name} {text}" for name, text in shown.items())
     same_way = (
-        f" All {seeds} point the same way for {join(pointing, _ALL)}, which happens by chance once in "
+        f" All {seeds} point the same way for {join(pointing, None)}, which happens by chance once in "
         f"{2 ** (most - 1)}."
         if pointing
         else ""
@@ -135,7 +133,7 @@ def _starved(methods: Sequence[MethodNumbers]) -> Iterator[Finding]:
             yield Finding(
                 "watch",
                 f"{method.name} starves {'a reward' if len(lost) == 1 else 'rewards'}",
-                f"Of their signal or penalties it keeps only {join(lost, _ALL)}, so they have little say and may "
+                f"Of their signal or penalties it keeps only {join(lost, None)}, so they have little say and may "
                 "collapse in a longer run.",
             )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -142,6 +143,12 @@ def print_parts(parts: Sequence[Part], console: Console, plain_width: int = PLAI
         plain.print(part, soft_wrap=_stays_whole(part))
     # Rich fills its lines up with blanks, which a file has no use for.
     console.file.write("".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines()))
+
+
+def print_written(paths: Iterable[Path], console: Console) -> None:
+    """Say which files were written, each on a line that is not folded."""
+    for path in paths:
+        console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _stays_whole(part: Part) -> bool:

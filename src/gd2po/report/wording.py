@@ -82,15 +82,15 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
-def join(items: Sequence[str], most: int = 3) -> str:
-    """A list in a sentence.
+def join(items: Sequence[str], most: int | None = 3) -> str:
+    """A list in a sentence, with `most` of its items at the most; None: with all.
 
     Example:
         >>> join(["a", "b", "c"]), join(["a", "b", "c", "d", "e"])
         ('a, b and c', 'a, b, c and 2 more')
     """
     shown = list(items[:most])
-    if len(items) > most:
+    if most is not None and len(items) > most:
         return f"{', '.join(shown)} and {len(items) - most} more"
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
@@ -103,7 +103,7 @@ def above_and_below(above: Sequence[str], below: Sequence[str], baseline: str) -
         ('a and b are above gdpo, c is below', 'c is below gdpo')
     """
     parts = [
-        f"{join(names, len(names))} {'is' if len(names) == 1 else 'are'} {side}"
+        f"{join(names, None)} {'is' if len(names) == 1 else 'are'} {side}"
         for names, side in ((above, "above"), (below, "below"))
         if names
     ]

@@ -33,6 +33,7 @@ from gd2po.comparison.views.terminal import print_comparison
 from gd2po.errors import ConfigError
 from gd2po.recipes import recipe_path
 from gd2po.report.page import require_page_packages
+from gd2po.report.terminal import print_written
 from gd2po.runs.folder import write_config
 from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
@@ -126,8 +127,7 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
             write_html(comparison, folder / files.HTML_NAME),
         ]
     print_comparison(comparison, console)
-    for path in written:
-        console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
+    print_written(written, console)
     return int(any(method.failed for method in comparison.methods))
 
 

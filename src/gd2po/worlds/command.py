@@ -16,6 +16,7 @@ from gd2po.comparison.run.plan import PLAN, choose_baseline, method_names, parse
 from gd2po.core import Setting
 from gd2po.errors import ConfigError, RunFolderError
 from gd2po.report.page import require_page_packages
+from gd2po.report.terminal import print_written
 from gd2po.report.wording import counted
 from gd2po.runs.files import write_text
 from gd2po.threads import one_thread
@@ -88,8 +89,7 @@ def compare_in_worlds(options: WorldOptions, console: Console) -> WorldMap:
             write_html(world_map, folder / files.HTML_NAME),
         ]
     print_comparison(world_map, console)
-    for path in written:
-        console.print(f"Written: {path}", highlight=False, soft_wrap=True, markup=False)
+    print_written(written, console)
     return world_map
 
 

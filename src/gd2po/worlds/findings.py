@@ -11,8 +11,6 @@ from gd2po.report.wording import above_and_below, counted, join
 from gd2po.worlds.analysis import WorldMap
 from gd2po.worlds.views.wording import difference, value
 
-_ALL = 100
-
 
 def headline_of(world_map: WorldMap) -> str:
     """The answer in a sentence."""
@@ -81,7 +79,7 @@ def _across_worlds(world_map: WorldMap, label: str) -> Iterator[Finding]:
     if not above and not below:
         return
     text = ". ".join(
-        f"{word} in {join(shown, _ALL)}" for word, shown in (("Above", above), ("Below", below)) if shown
+        f"{word} in {join(shown, None)}" for word, shown in (("Above", above), ("Below", below)) if shown
     )  # fmt: skip
     claim = " and ".join(
         f"{word} {world_map.baseline} in {counted(len(shown), 'world')}"
@@ -98,11 +96,11 @@ def _along_the_knob(world_map: WorldMap, label: str) -> Iterator[Finding]:
     signs = _signs(world_map, label)
     if not above and not below:
         yield Finding(
-            "note", f"{label} never differs from {world_map.baseline} beyond noise", f"At {join(names, _ALL)}."
+            "note", f"{label} never differs from {world_map.baseline} beyond noise", f"At {join(names, None)}."
         )
         return
     if not above:
-        yield Finding("act", f"{label} never pays", f"Below {world_map.baseline} at {join(below, _ALL)}.")
+        yield Finding("act", f"{label} never pays", f"Below {world_map.baseline} at {join(below, None)}.")
         return
     first = signs.index(1)
     lasting = all(sign == 1 for sign in signs[first:])
@@ -112,9 +110,9 @@ def _along_the_knob(world_map: WorldMap, label: str) -> Iterator[Finding]:
         title = f"{label} pays from {world_map.knob} {names[first]} on"
     else:
         title = (
-            f"{label} pays at {world_map.knob} {join([n for n, s in zip(names, signs, strict=True) if s == 1], _ALL)}"
+            f"{label} pays at {world_map.knob} {join([n for n, s in zip(names, signs, strict=True) if s == 1], None)}"
         )
-    text = f"Above {world_map.baseline} at {join(above, _ALL)}." + (f" Below at {join(below, _ALL)}." if below else "")
+    text = f"Above {world_map.baseline} at {join(above, None)}." + (f" Below at {join(below, None)}." if below else "")
     yield Finding("watch" if below else "good", title, text)
 
 

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
+from gd2po.report.wording import counted
 
 LEAST_SECONDS = 20.0
 """Before this much time nothing is said about the time left."""
@@ -45,9 +46,8 @@ class ProgressView:
     def __enter__(self) -> ProgressView:
         done = len(self._plan.runs) - self._left
         kept = f", {done} of them done already" if done else ""
-        seeds = "1 seed" if len(self._plan.seeds) == 1 else f"{len(self._plan.seeds)} seeds"
-        self._say(f"{len(self._plan.runs)} runs: {len(self._plan.methods)} methods, "
-                  f"{seeds}{kept}.")  # fmt: skip
+        methods, seeds = counted(len(self._plan.methods), "method"), counted(len(self._plan.seeds), "seed")
+        self._say(f"{counted(len(self._plan.runs), 'run')}: {methods}, {seeds}{kept}.")
         # A killed run may go on from a checkpoint a little before where it was: close enough for an estimate.
         runs = [files.run_folder(self._folder, *run) for run in self._plan.runs]
         self._done_before = self._settled + sum(files.steps_done(run) for run in runs if not files.is_done(run))
@@ -78,8 +78,11 @@ class ProgressView:
             self._expected -= self._plan.steps
         method, seed = run
         result = "done" if error is None else f"FAILED: {error}"
-        runs = "1 run" if self._left == 1 else f"{self._left} runs"
-        left = f"{runs} left, {self._time_left(self._settled)}".rstrip(", ") if self._left else "the last"
+        left = (
+            f"{counted(self._left, 'run')} left, {self._time_left(self._settled)}".rstrip(", ")
+            if self._left
+            else "the last"
+        )
         self._say(f"{method} seed {seed}: {result} ({left})")
 
     def _time_left(self, done: int) -> str:

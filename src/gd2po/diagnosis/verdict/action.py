@@ -188,7 +188,7 @@ def _weigh(evidence: Evidence, origin: Origin) -> Action:
     weights = [reward.weight for reward in evidence.rewards]
     if any(reward.weight_range is not None for reward in evidence.rewards) or not origin.holds(len(weights)):
         return Action(title, f"{text} (reward_weights).", None, None)
-    order = join(names, most=len(names))
+    order = join(names, most=None)
     return origin.action(title, f"{text}: here are today's, of {order}.", {"reward_weights": weights}, "weights")
 
 
@@ -211,4 +211,4 @@ def _families(evidence: Evidence, origin: Origin) -> dict[str, str]:
 def _in_words(families: Mapping[str, str]) -> str:
     """The members of each family."""
     members = [[name for name in families if families[name] == label] for label in dict.fromkeys(families.values())]
-    return "; ".join(join(names, most=len(names)) for names in members)
+    return "; ".join(join(names, most=None) for names in members)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -13,7 +12,7 @@ from plotly.subplots import make_subplots
 from gd2po.diagnosis.model import Course, Diagnosis, Explorer, HeldOutScore
 from gd2po.diagnosis.numbers.sums import pairs_of
 from gd2po.diagnosis.views.methods import score_in_words
-from gd2po.report.charts import MUTED, NEUTRAL, base_layout, plain_text, reward_colour, short
+from gd2po.report.charts import MUTED, NEUTRAL, base_layout, plain_figures, plain_text, reward_colour, short
 from gd2po.report.wording import number, percent, signed
 
 LONGEST_LABEL = 16
@@ -44,7 +43,7 @@ def all_charts(diagnosis: Diagnosis) -> dict[str, Any]:
         charts["heat-conflicts"] = _heatmap(diagnosis, names, "conflict")
         charts["heat-correlation"] = _heatmap(diagnosis, names, "correlation")
         charts["explorer"] = _explorer(diagnosis.explorer, names)
-    return {name: json.loads(figure.to_json()) for name, figure in charts.items()}
+    return plain_figures(charts)
 
 
 def _curve(course: Course, values: Sequence[float | None], colour: str, label: str, *, share: bool) -> go.Figure:

@@ -45,7 +45,7 @@ def warnings_of(methods: Sequence[MethodNumbers]) -> list[str]:
             if method.method not in names:
                 names.append(method.method)
     return [
-        text if any(text.startswith(f"{name}:") for name in names) else f"{join(names, most=len(names))}: {text}"
+        text if any(text.startswith(f"{name}:") for name in names) else f"{join(names, most=None)}: {text}"
         for text, names in by_text.items()
     ]
 

@@ -12,7 +12,8 @@ from gd2po.evaluation.api_bank import LevelScores
 from gd2po.evaluation.run.policy import PolicyChoice
 from gd2po.evaluation.run.result import Evaluation
 from gd2po.evaluation.safety import DatasetRewards
-from gd2po.report.terminal import print_table
+from gd2po.report.terminal import print_table, print_written
+from gd2po.report.wording import counted
 
 
 def print_api_bank(evaluation: Evaluation[LevelScores], console: Console) -> None:
@@ -30,7 +31,7 @@ def print_toolcalls(evaluation: Evaluation[float], console: Console) -> None:
     facts = ("num_outputs", "target_words")
     rows = {name: [f"{value:.4f}"] for name, value in evaluation.scores.items() if name not in facts}
     prompts = len(evaluation.outputs)
-    title = f"toolcalls, {prompts} held-out {'prompt' if prompts == 1 else 'prompts'}, {_decoding(evaluation.policy)}"
+    title = f"toolcalls, {counted(prompts, 'held-out prompt')}, {_decoding(evaluation.policy)}"
     _print(evaluation, title, ["mean"], rows, console)
 
 
@@ -65,7 +66,7 @@ def _print(
     if found < wanted:
         console.print(f"Excluded, without an output in the file: {wanted - found} of {wanted} prompts.")
     if evaluation.path is not None:
-        console.print(f"Written: {evaluation.path}", highlight=False, soft_wrap=True, markup=False)
+        print_written([evaluation.path], console)
 
 
 def _decoding(policy: PolicyChoice | None) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-
-from gd2po.comparison.statistics import Estimate
-from gd2po.report.charts import base_layout, plain_text, reward_colour, short
+from gd2po.report.charts import Curve, figure_of, plain_figures, plain_text, short
 from gd2po.worlds.analysis import WorldMap, WorldNumbers
 from gd2po.worlds.views.wording import difference, level
 
@@ -26,41 +21,51 @@ def all_charts(world_map: WorldMap) -> dict[str, Any]:
         for index, world in enumerate(world_map.worlds):
             figures[f"steps-{index}"] = _over_steps(world, world_map.baseline)
             figures[f"kl-{index}"] = _against_kl(world, world_map.baseline)
-    return {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    return plain_figures(figures)
 
 
 def _over_steps(world: WorldNumbers, baseline: str) -> Any:
-    figure = go.Figure(layout=base_layout(height=320))
-    for colour, method in enumerate(world.methods):
-        _add_band(figure, world.steps, method.score_curve, colour)
-    for colour, method in enumerate(world.methods):
-        texts = [level(estimate) for estimate in method.score_curve]
-        _add_line(figure, world.steps, method.score_curve, colour, method.label, texts, method.label == baseline)
+    curves = [
+        Curve(
+            method.label,
+            world.steps,
+            method.score_curve,
+            [level(estimate) for estimate in method.score_curve],
+            colour,
+            is_baseline=method.label == baseline,
+        )
+        for colour, method in enumerate(world.methods)
+    ]
+    figure = figure_of(curves)
     figure.update_layout(hovermode="x unified")
-    figure.update_xaxes(showgrid=False, nticks=6, title_text="step")
-    figure.update_yaxes(nticks=6)
+    figure.update_xaxes(nticks=6, title_text="step")
     return figure
 
 
 def _against_kl(world: WorldNumbers, baseline: str) -> Any:
     """The true score on the way, over how far the policy has moved: means over the seeds of both."""
-    figure = go.Figure(layout=base_layout(height=320))
-    for colour, method in enumerate(world.methods):
-        distances = [float(short(estimate.value) or 0) for estimate in method.kl_curve]
-        texts = [
-            f"{level(estimate)} at step {step}"
-            for step, estimate in zip(world.steps, method.score_curve, strict=True)
-        ]  # fmt: skip
-        _add_line(figure, distances, method.score_curve, colour, method.label, texts, method.label == baseline)
+    curves = [
+        Curve(
+            method.label,
+            [short(estimate.value) for estimate in method.kl_curve],
+            method.score_curve,
+            [
+                f"{level(estimate)} at step {step}"
+                for step, estimate in zip(world.steps, method.score_curve, strict=True)
+            ],
+            colour,
+            is_baseline=method.label == baseline,
+        )
+        for colour, method in enumerate(world.methods)
+    ]  # fmt: skip
+    figure = figure_of(curves, bands=False)
     figure.update_layout(hovermode="closest")
-    figure.update_xaxes(showgrid=False, nticks=6, title_text="KL divergence from the start, nats")
-    figure.update_yaxes(nticks=6)
+    figure.update_xaxes(nticks=6, title_text="KL divergence from the start, nats")
     return figure
 
 
 def _sweep(world_map: WorldMap) -> Any:
-    figure = go.Figure(layout=base_layout(height=380))
-    lines: list[tuple[int, str, list[Estimate]]] = []
+    curves = []
     for colour, label in enumerate(world_map.labels):
         differences = [
             method.difference
@@ -69,51 +74,10 @@ def _sweep(world_map: WorldMap) -> Any:
             if method.label == label and method.difference is not None
         ]
         if label != world_map.baseline:
-            lines.append((colour, label, differences))
-    for colour, _, differences in lines:
-        _add_band(figure, world_map.values, differences, colour)
-    for colour, label, differences in lines:
-        texts = [difference(estimate) for estimate in differences]
-        _add_line(figure, world_map.values, differences, colour, label, texts, False, mode="lines+markers")
+            texts = [difference(estimate) for estimate in differences]
+            curves.append(Curve(label, world_map.values, differences, texts, colour))
+    figure = figure_of(curves, height=380, mode="lines+markers")
     figure.update_layout(hovermode="x unified")
-    figure.update_xaxes(showgrid=False, tickvals=world_map.values, title_text=plain_text(world_map.knob or ""))
-    figure.update_yaxes(nticks=6, zeroline=True)
+    figure.update_xaxes(tickvals=world_map.values, title_text=plain_text(world_map.knob or ""))
+    figure.update_yaxes(zeroline=True)
     return figure
-
-
-def _add_line(
-    figure: Any,
-    places: Sequence[float],
-    estimates: Sequence[Estimate],
-    colour: int,
-    label: str,
-    texts: Sequence[str],
-    is_baseline: bool,
-    mode: str = "lines",
-) -> None:
-    figure.add_scatter(
-        x=list(places),
-        y=[short(estimate.value) for estimate in estimates],
-        mode=mode,
-        line={"width": 2.5 if is_baseline else 2},
-        customdata=list(texts),
-        hovertemplate=f"{plain_text(label)}: %{{customdata}}<extra></extra>",
-        meta={"colour": reward_colour(colour)},
-    )
-
-
-def _add_band(figure: Any, places: Sequence[float], estimates: Sequence[Estimate], colour: int) -> None:
-    """The outline of the intervals: along the upper bounds and back along the lower ones."""
-    inside = [(place, one) for place, one in zip(places, estimates, strict=True) if one.low is not None]
-    if len(inside) < 2:
-        return
-    there = [place for place, _ in inside]
-    figure.add_scatter(
-        x=there + there[::-1],
-        y=[short(one.high) for _, one in inside] + [short(one.low) for _, one in reversed(inside)],
-        mode="lines",
-        line={"width": 0},
-        fill="toself",
-        hoverinfo="skip",
-        meta={"colour": reward_colour(colour)},
-    )
