@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,18 @@ def group_rewards(log: RewardLog, *, in_order: bool = True) -> list[list[list[fl
         ends = [*chunk.group_starts[1:], len(chunk.rows)]
         groups += [chunk.rows.rewards[begin:end].tolist() for begin, end in zip(chunk.group_starts, ends, strict=True)]
     return groups
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSONL file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def write_json_lines(path: Path, rows: Iterable[Any]) -> Path:
+    """Write a JSONL file, and its folder; the path again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 @dataclass(frozen=True)

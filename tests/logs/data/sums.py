@@ -1,4 +1,7 @@
-"""Made verifiers/traces.jsonl: an evaluation by verifiers 0.4 of the tasks below, `python sums.py FOLDER`."""
+"""Made verifiers/traces.jsonl: an evaluation by verifiers 0.4.0 of the tasks below, `python sums.py FOLDER`.
+
+verifiers 0.3.1 made traces_3.jsonl, 0.2.1 traces_2.jsonl.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +31,23 @@ class Sum(vf.Task[Question, vf.State, vf.TaskConfig]):
 
     @vf.reward
     async def correct(self, trace: Any) -> float:
-        return float(self.data.answer in trace.messages[-1].content)
+        return float(self.data.answer in trace.nodes[-1].message.content)
 
     @vf.reward(weight=0.5)
     async def brief(self, trace: Any) -> float:
-        return 1 / (1 + len(trace.messages[-1].content))
+        return 1 / (1 + len(trace.nodes[-1].message.content))
 
     @vf.metric
     async def letters(self, trace: Any) -> float:
-        return len(trace.messages[-1].content)
+        return len(trace.nodes[-1].message.content)
 
 
 class Sums(vf.Taskset[Sum, vf.TasksetConfig]):
     """Two questions."""
 
     def load(self) -> Iterator[Sum]:
-        for question, answer in (("1 + 1?", "2"), ("2 + 3?", "5")):
-            yield Sum(Question(prompt=question, answer=answer, system_prompt="Add."), self.config.task)
+        for number, (question, answer) in enumerate((("1 + 1?", "2"), ("2 + 3?", "5"))):
+            yield Sum(Question(idx=number, prompt=question, answer=answer, system_prompt="Add."), self.config.task)
 
 
 class AskOnceConfig(vf.HarnessConfig):
@@ -58,9 +62,9 @@ class AskOnce(vf.Harness[AskOnceConfig]):
     NEEDS_CONTAINER = False
 
     async def launch(
-        self, ctx: Any, trace: Any, runtime: Any, endpoint: str, secret: str, mcp_urls: Any, data: Any
+        self, ctx: Any, trace: Any, runtime: Any, endpoint: str, secret: str, mcp_urls: Any, data: Any = None
     ) -> Any:
-        system, prompt = self.resolve_prompt(data)
+        system, prompt = self.resolve_prompt(data or trace.task.data)
         messages = [{"role": "system", "content": system}, {"role": "user", "content": prompt}]
         async with httpx.AsyncClient() as client:
             answer = await client.post(
@@ -71,16 +75,23 @@ class AskOnce(vf.Harness[AskOnceConfig]):
         return ProgramResult(0 if answer.is_success else 1, "", answer.text)
 
 
+PROGRAMS = {
+    "0.2": ("eval", "--harness.id", "sums"),
+    "0.3": ("eval", "--env.agent.runtime.type", "subprocess", "--run.name", "sums"),
+    "0.4": ("vf-eval", "--env.agent.runtime.type", "subprocess", "--run.name", "sums"),
+}
+
+
 def main(folder: Path) -> None:
     """Three rollouts of each question."""
     from answering import answering
 
     here = Path(__file__).parent
     with answering() as address:
+        program, *more = PROGRAMS[version("verifiers")[:3]]
         command = [
-            str(Path(sys.executable).with_name("vf-eval")), "sums", "--no-push", "--no-rich", "-r", "3", "-c", "1",
-            "--client.base-url", address, "--client.api-key-var", "NO_KEY", "--model", "m",
-            "--env.agent.runtime.type", "subprocess", "-o", str(folder), "--run.name", "sums",
+            str(Path(sys.executable).with_name(program)), "sums", "--no-push", "--no-rich", "-r", "3", "-c", "1",
+            "--client.base-url", address, "--client.api-key-var", "NO_KEY", "--model", "m", "-o", str(folder), *more,
         ]  # fmt: skip
         subprocess.run(command, env=os.environ | {"PYTHONPATH": str(here), "NO_KEY": "none"}, check=True, cwd=here)
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from log_fixtures import group_rewards, read
+from log_fixtures import group_rewards, json_lines, read, write_json_lines
 
 from gd2po.diagnosis import RewardLog, diagnose
 from gd2po.errors import DataFormatError
 
 RUN = Path(__file__).parents[1] / "data" / "swift"
-LINES: list[dict[str, Any]] = [json.loads(line) for line in (RUN / "completions.jsonl").read_text("utf-8").splitlines()]
+LINES = json_lines(RUN / "completions.jsonl")
 
 
 @pytest.fixture
@@ -24,8 +23,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def write(run: Path, *lines: dict[str, Any]) -> Path:
-    (run / "completions.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    return run
+    return write_json_lines(run / "completions.jsonl", lines).parent
 
 
 def test_each_batch_of_a_run_is_read_once_in_its_groups(run: Path) -> None:

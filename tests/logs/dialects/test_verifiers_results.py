@@ -1,13 +1,12 @@
-"""Results that verifiers 0.1 wrote (data/evaluate_verifiers_1.py)."""
+"""Results that verifiers 0.1 wrote (data/evaluate_verifiers_1.py); those of 0.2.1 have the same columns and more."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from log_fixtures import group_rewards, read
+from log_fixtures import group_rewards, json_lines, read, write_json_lines
 
 from gd2po.diagnosis import RewardLog
 
@@ -15,12 +14,7 @@ RESULTS = Path(__file__).parents[1] / "data" / "verifiers" / "results.jsonl"
 
 
 def results(**changes: Any) -> list[dict[str, Any]]:
-    return [json.loads(line) | changes for line in RESULTS.read_text(encoding="utf-8").splitlines()]
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
+    return [row | changes for row in json_lines(RESULTS)]
 
 
 def test_results_are_read_with_the_rewards_behind_their_total() -> None:
@@ -34,12 +28,12 @@ def test_results_are_read_with_the_rewards_behind_their_total() -> None:
 
 
 def test_a_total_of_other_things_leaves_all_numbers_but_the_total(tmp_path: Path) -> None:
-    log = RewardLog(write(tmp_path / "results.jsonl", results(reward=3.0)))
+    log = RewardLog(write_json_lines(tmp_path / "results.jsonl", results(reward=3.0)))
     assert log.layout.reward_names == ["correct", "brief", "polite"]
     assert "reward is excluded as their total" in " ".join(log.notes())
 
 
 def test_rewards_that_cannot_be_told_apart_are_all_taken(tmp_path: Path) -> None:
     rows = [row | {"twin": row["correct"]} for row in results()]
-    log = RewardLog(write(tmp_path / "results.jsonl", rows))
+    log = RewardLog(write_json_lines(tmp_path / "results.jsonl", rows))
     assert log.layout.reward_names == ["correct", "brief", "polite", "twin"]

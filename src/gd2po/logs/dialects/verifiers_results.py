@@ -1,4 +1,4 @@
-"""Results of verifiers 0.1: `results.jsonl`, one rollout per line. Written against verifiers 0.1.14.
+"""Results of `vf-eval` of verifiers 0.1 to 0.3: `results.jsonl`, one rollout per line.
 
 What each reward function gave stands under its name, also of those with the weight 0, which only measure. The weights
 are not written; they are found by the total.
@@ -57,7 +57,7 @@ def columns_behind_total(head: pa.Table, prompt: str | None, candidates: Sequenc
 
 DIALECT = Dialect(
     name="verifiers_results",
-    title="results of verifiers 0.1",
+    title="results of vf-eval of verifiers",
     recognises=lambda columns: {"example_id", "prompt", "completion", TOTAL} <= columns,
     group="example_id",
     prompt="prompt",
