@@ -19,7 +19,7 @@ READY_VERL := $(VENV_VERL)/.ready
 VENV_RELEASE := $(VENV)-release
 READY_RELEASE := $(VENV_RELEASE)/.ready
 VENV_DIST := $(VENV)-dist
-ENGINES := axolotl swift skyrl openrlhf
+ENGINES := axolotl swift skyrl openrlhf trackers
 ENGINE ?= $(ENGINES)
 # Each test process has a core to itself; threads of torch would only wait for each other. The files go in their order:
 # by number of tests, the few that start runs of the trainer would come last, and one process would wait for them.
@@ -36,7 +36,7 @@ help:
 	@echo "make test-fast  the pure tests alone, under a minute"
 	@echo "make test-slow  the slower tests: real models, runs of minutes, more examples of every property"
 	@echo "make test-verl  the verl plug-in inside the real verl, in an environment of its own"
-	@echo "make test-engines  gd2po inside other real engines, each in an environment of its own: all, or ENGINE=swift"
+	@echo "make test-engines  gd2po inside other real engines and trackers, each in an environment of its own: all, or ENGINE=swift"
 	@echo "make test-notebooks  the notebooks of examples/notebooks, run from top to bottom"
 	@echo "make check      lint, types, import rules and the documentation"
 	@echo "make docs       the documentation site, into site/; make docs-serve shows it while you write"

@@ -22,8 +22,11 @@ case "$engine" in
       install --no-deps --no-build-isolation flash-attn==2.8.3
     DS_BUILD_OPS=0 install --no-deps --no-build-isolation deepspeed==0.19.6
     ;;
+  trackers) # no engines: what TRL reports to
+    install trl==1.16.0 transformers==5.10.4 datasets accelerate plotly jinja2 trackio==0.43.0 wandb==0.31.0 tensorboard==2.21.0
+    ;;
   *)
-    echo "ENGINE must be axolotl, swift, skyrl or openrlhf: got $engine" >&2
+    echo "ENGINE must be axolotl, swift, skyrl, openrlhf or trackers: got $engine" >&2
     exit 2
     ;;
 esac

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -20,6 +20,7 @@ from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.model_card import CardFacts, training_means
+from gd2po.integrations.trl.tracked_report import ReportToTrackers
 from gd2po.integrations.trl.trainer import GD2POTrainer
 from gd2po.report.commands import command
 from gd2po.rewards.check.rollouts import check_columns
@@ -33,6 +34,9 @@ from gd2po.training.held_out import EvaluateEvery, HeldOutEvaluation
 from gd2po.training.preflight import check_rewards_of
 from gd2po.training.refusals import in_one_line
 from gd2po.training.summary import print_dry_run, print_resume, print_summary
+
+if TYPE_CHECKING:
+    from gd2po.diagnosis.run_report import RunReport
 
 
 def train_command(argv: Sequence[str]) -> int:
@@ -88,8 +92,8 @@ def _train(
     trainer.card_facts = CardFacts(parsed.model.model_name_or_path, run.dataset_name, before)
     if run.eval_every:
         trainer.add_callback(EvaluateEvery(trainer, evaluation, run.eval_every))
-    stopwatch, stop = Stopwatch(), StopOnSignal()
-    for callback in (stopwatch, stop, RewriteCheckpoints(), WarnOfLittleRoom(folder, console)):
+    stopwatch, stop, trackers = Stopwatch(), StopOnSignal(), ReportToTrackers()
+    for callback in (stopwatch, stop, trackers, RewriteCheckpoints(), WarnOfLittleRoom(folder, console)):
         trainer.add_callback(callback)
     if only_the_end:
         _load_trained(trainer, str(run_folder.checkpoint))
@@ -109,7 +113,10 @@ def _train(
         write_summary(folder, summary)
         print_summary(folder, summary, console)
         if run.html_report:
-            _write_report(folder, console)
+            report = _write_report(folder, console)
+            problems = [] if report is None else trackers.send(report, trainer.args, trainer.state.global_step)
+            for problem in problems:
+                console.print(problem, highlight=False, markup=False, soft_wrap=True)
     if parsed.training.push_to_hub:  # again, now with the scores and the report
         trainer.push_to_hub()
     return 0
@@ -177,7 +184,7 @@ def _summary(
     }
 
 
-def _write_report(folder: Path, console: Console) -> None:
+def _write_report(folder: Path, console: Console) -> RunReport | None:
     """The diagnosis of the run's rollouts; a run is not lost because its report cannot be written."""
     try:
         from gd2po.diagnosis import write_run_report
@@ -191,6 +198,8 @@ def _write_report(folder: Path, console: Console) -> None:
     else:
         verdict = report.diagnosis.verdict.headline
         console.print(f"\nReport: {report.html}\n  {verdict}", highlight=False, markup=False, soft_wrap=True)
+        return report
+    return None
 
 
 def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:

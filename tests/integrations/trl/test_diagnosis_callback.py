@@ -61,10 +61,11 @@ class Spy(DiagnosisCallback):
         super().__init__(every_n_steps)
         self.steps: list[int] = []
 
-    def _write(self, args: Any, state: Any) -> None:
-        super()._write(args, state)
+    def _write(self, args: Any, state: Any) -> Any:
+        written = super()._write(args, state)
         report = Path(args.output_dir) / "report.json"
         self.steps.append(json.loads(report.read_text())["source"]["steps"] if report.exists() else 0)
+        return written
 
 
 def test_the_report_is_written_every_n_steps_and_at_the_end(run_grpo: Any) -> None:
