@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gd2po.cli import app
-from gd2po.errors import ConfigError, DataFormatError
+from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
 
 
 @pytest.fixture
@@ -70,6 +71,39 @@ def test_options_choose_columns_weights_and_steps(log: Path) -> None:
     assert [reward["weight"] for reward in document["rewards"]] == [0.5, 1.0]
     assert (document["source"]["first_step"], document["source"]["steps"]) == (2, 1)
     assert document["source"]["group_sizes"] == {"8": 10}
+
+
+@pytest.mark.parametrize(
+    "weights",
+    ["1 0.5", "1,0.5", "[1,0.5]", "correct=1 brief=0.5", "brief=0.5,correct=1", "brief=0.5", '{"brief":0.5}'],
+)
+@pytest.mark.parametrize("first", [True, False], ids=["log first", "log last"])
+def test_weights_are_written_in_order_by_name_or_as_json(log: Path, weights: str, first: bool) -> None:
+    words = ["--reward_weights", *weights.split(" ")]
+    document = json.loads(run("--json", "-", *([log, *words] if first else [*words, log])).stdout)
+    assert [reward["weight"] for reward in document["rewards"]] == [1.0, 0.5]
+
+
+def test_a_log_in_a_folder_named_for_a_setting_may_stand_after_the_weights(log: Path) -> None:
+    folder = log.parent / "lr=0.1"
+    folder.mkdir()
+    log.rename(folder / "log.parquet")
+    document = json.loads(run("--json", "-", "--reward_weights", "brief=0.5", folder / "log.parquet").stdout)
+    assert [reward["weight"] for reward in document["rewards"]] == [1.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (["breif=0.5"], "`reward_weights` names a reward 'breif' that does not exist. Did you mean 'brief'?"),
+        (["1"], "`reward_weights` needs one weight per reward: expected 2 (correct, brief), got 1"),
+        (["1", "brief=0.5"], "`reward_weights` mixes 'brief=0.5', which has a name, with '1', which has none"),
+        (["brief=much"], "`reward_weights.brief` must be a number"),
+    ],
+)
+def test_weights_that_make_no_sense_are_named(log: Path, weights: list[str], message: str) -> None:
+    with pytest.raises((ConfigError, InvalidInputError), match=re.escape(message)):
+        run(log, "--reward_weights", *weights)
 
 
 def test_families_by_name_add_the_methods_that_use_them(log: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import Batch, batches, options
 
 from gd2po import Setting, advantages, consensus_advantages, gd2po_advantages, gdpo_advantages
-from gd2po.core.families import combined, families_of_json, family_labels, joined_families
+from gd2po.core.families import combined, family_labels, joined_families
 from gd2po.errors import ConfigError, InvalidInputError, InvalidTypeError
 
 REWARDS = torch.randn(24, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -208,21 +208,3 @@ def test_a_mapping_that_makes_no_sense_is_refused(families: Any, message: str) -
     with pytest.raises(ConfigError, match=re.escape(message)):
         family_labels(families, ["judge", "brief"], "reward_families")
     assert family_labels(None, ["judge", "brief"], "reward_families") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "must be a JSON object from rewards to families: got '{'"),
-        ("[1]", "must be a JSON object from rewards to families: got '[1]'"),
-        ('{"judge": "x", "judge": "y"}', "has 'judge' twice"),
-    ],
-)
-def test_families_in_json_are_an_object_that_names_a_reward_once(text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=re.escape(message)):
-        families_of_json(text, "reward_families")
-
-
-def test_families_in_json_come_back_by_reward() -> None:
-    assert families_of_json('{"judge": "x", "brief": "y"}', "reward_families") == {"judge": "x", "brief": "y"}
-    assert families_of_json("{}", "reward_families") == {}

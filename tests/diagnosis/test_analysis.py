@@ -19,7 +19,7 @@ from gd2po.core.correlations import correlation
 from gd2po.diagnosis import ColumnChoices, Diagnosis, RewardLog, diagnose, print_diagnosis, render_html
 from gd2po.diagnosis.analysis import resolve_weights
 from gd2po.diagnosis.verdict.limits import SHOWN_PAIRS
-from gd2po.errors import DataFormatError, InvalidInputError
+from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
 from gd2po.logs.rollout_log import RolloutLog
 from gd2po.runs.settings import describe_run
 
@@ -460,12 +460,13 @@ def test_weights_go_by_name_or_by_place() -> None:
     assert resolve_weights({"b": 0.5}, ["a", "b"]) == [1.0, 0.5]
     assert resolve_weights([2, 0], ["a", "b"]) == [2.0, 0.0]
     for weights, message in (
-        ({"c": 1.0}, "'c'"),
-        ([1.0], "expected 2"),
-        ([0.0, 0.0], "not all 0"),
-        ([1, math.inf], "finite"),
+        ({"c": 1.0}, "` .*'c'"),
+        ([1.0], "` .*expected 2"),
+        ([0.0, 0.0], "` .*not all 0"),
+        ([1, math.inf], r"\[1\]` .*finite"),
+        ([1, {"schedule": "linear", "start": 0, "end": 1, "steps": 9}], "` .*needs numbers for a log"),
     ):
-        with pytest.raises(InvalidInputError, match=f"`reward_weights` .*{message}"):
+        with pytest.raises((ConfigError, InvalidInputError), match=f"`reward_weights{message}"):
             resolve_weights(weights, ["a", "b"])
 
 

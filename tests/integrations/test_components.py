@@ -32,6 +32,8 @@ def test_every_method_is_a_value_of_method(method: str) -> None:
     found = settings(method=method, reward_weights=[1, 0.5], **needed_options(method, 2))
     assert found.setting.method is METHODS[method]
     assert found.reward_weights.at(1) == [1.0, 0.5]
+    by_name = settings(method=method, reward_weights={"format": 0.5}, **needed_options(method, 2))
+    assert by_name.reward_weights == found.reward_weights
     assert found.session().weights_now == [1.0, 0.5]
 
 
@@ -68,7 +70,8 @@ def test_every_option_of_a_method_is_a_key_and_is_checked(method: str, name: str
         ({"method": "gdop"}, "`algorithm.gd2po.method` must be one of"),
         ({"method": "gdop"}, "got 'gdop'. Did you mean 'gdpo'?"),
         ({"method": "grpo", "snr_threshold": 0.5}, "`algorithm.gd2po` has no key 'snr_threshold'"),
-        ({"reward_weights": [1]}, "`algorithm.gd2po`: `reward_weights`"),
+        ({"reward_weights": [1]}, "`algorithm.gd2po.reward_weights` needs one weight per reward: expected 2"),
+        ({"reward_weights": {"forma": 1}}, "names a reward 'forma' that does not exist. Did you mean 'format'?"),
         ({"reward_weights": ["a", "b"]}, "`algorithm.gd2po.reward_weights[0]` must be a number"),
         ({"reward_weights": [1, {**RAMP, "steps": 1}]}, "`algorithm.gd2po.reward_weights[1]`: `steps` must be"),
         ({"reward_weights": [1, {**RAMP, "stop": 1}]}, "`algorithm.gd2po.reward_weights[1]` has no key 'stop'"),

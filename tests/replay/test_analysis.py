@@ -182,12 +182,12 @@ def test_a_gold_that_the_run_was_trained_on_is_said(tmp_path: Path) -> None:
         ({"learning_rates": []}, "`learning_rates` needs numbers above 0"),
         ({"learning_rates": [1.0, 0.0]}, "`learning_rates` needs numbers above 0"),
         ({"settings": [SETTINGS[0], SETTINGS[0]]}, "`settings` needs one or more of different labels"),
-        ({"reward_weights": {"x": 1.0}}, "`reward_weights` names 'x'"),
+        ({"reward_weights": {"x": 1.0}}, "`reward_weights` names a reward 'x' that does not exist"),
     ],
 )
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     log = open_log(write(tmp_path / "log.csv", fooled(4)))
-    with pytest.raises(InvalidInputError, match=message):
+    with pytest.raises((ConfigError, InvalidInputError), match=message):
         replay(log, "quality", **{"settings": SETTINGS, **options})
 
 

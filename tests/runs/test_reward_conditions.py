@@ -52,8 +52,8 @@ def test_they_come_back_from_their_plain_form_and_from_json() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (BRIEF, r"`c` must be a list like \[\{reward: length"),
-        ("brief if correct", "`c` must be a list like .*: got 'brief if correct'"),
+        (BRIEF, r"`c` needs a list like \[\{reward: length"),
+        ("brief if correct", "`c` needs a list like .*: got 'brief if correct'"),
         ([3], r"`c\[0\]` must be a mapping like \{reward: length, .*\}: got 3"),
         ([{**BRIEF, "treshold": 1}], r"`c\[0\]` has no key 'treshold'. Did you mean 'threshold'"),
         ([{"on": "correct", "threshold": 1}], r"`c\[0\].reward` must be the name of a reward: got None"),

@@ -75,6 +75,28 @@ def test_a_schedule_that_ends_before_the_run_is_named() -> None:
         weights.at(6)
 
 
+def test_weights_by_name_come_in_the_order_of_the_rewards_and_others_weigh_1() -> None:
+    names = ["correct", "polite", "brief"]
+    for given in ("brief=0.5 correct=2", {"brief": 0.5, "correct": 2}, ["correct=2", "brief=0.5"]):
+        assert RewardWeights.of(given).in_order(names) == RewardWeights.of([2, 1, 0.5])
+    weights = RewardWeights.of({"brief": RAMP})
+    assert weights.plain() == {"brief": {**RAMP, "hold": False}}
+    assert RewardWeights.of(weights.plain()) == weights
+    assert weights.in_order(names).at(5) == [1.0, 1.0, 1.0]
+    with pytest.raises(ConfigError, match=r"`reward_weights.brief` ends at step 5, and the run has 6 steps"):
+        weights.require_steps(6)
+    with pytest.raises(ConfigError, match="names a reward 'breif' that does not exist. Did you mean 'brief'?"):
+        RewardWeights.of("breif=1").in_order(names)
+    with pytest.raises(
+        ConfigError, match=r"expected 3 \(correct, polite, brief\), got 2. Or name some, like correct=0.5"
+    ):
+        RewardWeights.of("1 2").in_order(names)
+
+
+def test_a_single_schedule_is_the_weight_of_a_single_reward() -> None:
+    assert RewardWeights.of(RAMP) == RewardWeights.of([json.dumps(RAMP)]) == RewardWeights.of([RAMP])
+
+
 def test_rewards_that_a_host_adds_weigh_1() -> None:
     assert RewardWeights.of([0.5, RAMP]).for_rewards(4).at(5) == [0.5, 1.0, 1.0, 1.0]
 
@@ -82,16 +104,18 @@ def test_rewards_that_a_host_adds_weigh_1() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ("1 0.5", "`w` must be a list with one weight per reward: got '1 0.5'"),
-        ({"a": 1}, "`w` must be a list with one weight per reward"),
-        (3, "`w` must be a list"),
+        ("much more", r"`w\[0\]` must be a number, .*: got 'much'"),
+        ({"a": "x"}, r"`w\.a` must be a number, a schedule, or the import path of a function, .*: got 'x'"),
+        ("a=1,0.5", "`w` mixes 'a=1', which has a name, with '0.5', which has none"),
+        (3, "`w` needs weights in order, like 1 0.5, or by name"),
         ([1.0, "x"], r"`w\[1\]` must be a number, a schedule, or the import path of a function, .*: got 'x'"),
         ([1.0, None], r"`w\[1\]` must be a finite number, a schedule .* or a function of the step: got None"),
         ([1.0, True], r"`w\[1\]` must be a finite number"),
         ([math.nan], r"`w\[0\]` must be a finite number"),
         (["inf"], r"`w\[0\]` must be a finite number"),
         (["no_such_module.ramp"], "Weight function 'no_such_module.ramp' cannot be imported"),
-        (["{bad"], r"`w\[0\]` is not valid JSON"),
+        (["{bad"], "`w` needs weights in order, .*: got '{bad', which is no JSON"),
+        ([1.0, "{bad"], r"`w\[1\]` needs a schedule .*: got '{bad', which is no JSON"),
         ([{"schedule": "liner"}], r"`w\[0\].schedule` must be one of constant, .*: got 'liner'. Did you mean 'linear'"),
         ([{"start": 0}], r"`w\[0\].schedule` must be one of constant, linear, cosine, step: got None"),
         ([{**RAMP, "stepps": 5}], r"`w\[0\]` has no key 'stepps' in a linear schedule. Did you mean 'steps'"),

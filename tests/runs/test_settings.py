@@ -111,7 +111,7 @@ def test_a_setting_that_this_version_does_not_know_is_a_note(changes: dict[str, 
     assert "none of the methods is marked as its own" in note
 
 
-@pytest.mark.parametrize("weights", ["1,2", [1.0], [0, 0], [1.0, "x"], [1.0, float("nan")], [True, 1.0], {"a": 1}])
+@pytest.mark.parametrize("weights", ["a,b", [1.0], [0, 0], [1.0, "x"], [1.0, float("nan")], [True, 1.0], {"a": 1}])
 def test_weights_that_make_no_sense_are_a_note(tmp_path: Path, weights: Any) -> None:
     config = {"advantage_estimator": "gdpo", "reward_weights": weights}
     for found in (RunSettings.find({**RUN, "reward_weights": weights}, None, NAMES), from_config(tmp_path, config)):
@@ -164,7 +164,10 @@ def test_weights_that_move_are_told_apart_from_weights_that_make_no_sense(tmp_pa
             from_config(tmp_path, {"advantage_estimator": "gdpo", "reward_weights": [1.0, moving]}),
         ):
             assert (found.reward_weights, found.weights_move, found.notes) == (None, True, ())
-    assert from_config(tmp_path, {"reward_weights": ["2", "0.5"]}).reward_weights == [2.0, 0.5]
+    for given in (["2", "0.5"], "2,0.5", "correct=2 brief=0.5", {"correct": 2, "brief": 0.5, "of another": 3}):
+        assert from_config(tmp_path, {"reward_weights": given}).reward_weights == [2.0, 0.5]
+    found = from_config(tmp_path, {"reward_weights": {"correct": {"schedule": "linear", "start": 0}}})
+    assert (found.reward_weights, found.weights_move) == (None, True)
     assert not RunSettings.find(RUN, None, NAMES).weights_move
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,39 @@ def test_a_yaml_file_is_read(tmp_path: Path) -> None:
     assert parsed.training.learning_rate == 3e-6
     assert parsed.run.reward_kwargs == {"think_length": {"low": 0.1}}
     assert parsed.training.output_dir == "runs/mine-now"
+
+
+WEIGHTS = {"tool_call_correctness": 2.0, "think_length": 0.5}
+FAMILIES = {"tool_call_correctness": "call", "tool_call_format": "call"}
+CONDITION = {"reward": "think_length", "on": "tool_call_format", "threshold": 1.0, "otherwise": 0.0}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--reward_weights tool_call_correctness=2 think_length=0.5 --reward_families tool_call_correctness=call "
+        "tool_call_format=call --reward_kwargs think_length.target_words=20 think_length.low=0.5",
+        "--reward_weights tool_call_correctness=2,think_length=0.5 --reward_families tool_call_correctness=call,"
+        "tool_call_format=call --reward_kwargs think_length.target_words=20,think_length.low=0.5",
+        "--reward_weights '{tool_call_correctness: 2, think_length: 0.5}' --reward_families "
+        '\'{"tool_call_correctness": "call", "tool_call_format": "call"}\' '
+        "--reward_kwargs '{think_length: {target_words: 20, low: 0.5}}'",
+    ],
+    ids=["words", "commas", "JSON and YAML"],
+)
+def test_options_of_rewards_are_the_same_however_they_are_written(tmp_path: Path, words: str) -> None:
+    condition = "[{reward: think_length, on: tool_call_format, threshold: 1.0}]"
+    parsed = parse("--config", "quickstart", *shlex.split(words), "--reward_conditions", condition)
+    expected = {
+        "reward_weights": WEIGHTS, "reward_families": FAMILIES, "reward_conditions": [CONDITION],
+        "reward_kwargs": {"think_length": {"target_words": 20, "low": 0.5}},
+    }  # fmt: skip
+    assert {name: parsed.resolved[name] for name in expected} == expected
+    assert {name: parsed.changed[name] for name in expected} == expected
+    from_yaml = parse("--config", yaml_file(tmp_path, **{**expected, "reward_conditions": yaml.safe_load(condition)}))
+    assert {name: from_yaml.resolved[name] for name in expected} == expected
+    for training in (from_yaml.training, parsed.training):
+        assert training.with_weights_in_order(parsed.run.reward_funcs).reward_weights == [2.0, 1.0, 0.5]
 
 
 def test_the_resolved_configuration_gives_the_same_run_again(tmp_path: Path) -> None:

@@ -26,6 +26,19 @@ def test_what_belongs_to_kept_rewards_stays() -> None:
     assert note.startswith("reward_kwargs of think_length, reward_families of judge_b, reward_conditions on them and")
 
 
+def test_weights_and_options_by_name_go_one_by_one() -> None:
+    recipe = {
+        "reward_funcs": ["judge_a", "my.brief"], "reward_weights": {"judge_a": 2.0, "brief": 0.5},
+        "reward_kwargs": {"brief": {"most_words": 3}, "judge_a": {"seed": 1}},
+    }  # fmt: skip
+    values, (note,) = without_dropped(recipe, ["judge_a"])
+    assert (values["reward_weights"], values["reward_kwargs"]) == ({"judge_a": 2.0}, {"judge_a": {"seed": 1}})
+    assert (
+        note == "reward_kwargs of brief and reward_weights of brief belong to the recipe's rewards and were left out."
+    )
+    assert without_dropped(recipe, ["my.brief"])[0]["reward_weights"] == {"brief": 0.5}
+
+
 def test_the_same_rewards_lose_nothing() -> None:
     assert without_dropped(RECIPE, RECIPE["reward_funcs"]) == (RECIPE, [])  # type: ignore[arg-type]
 

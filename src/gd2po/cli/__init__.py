@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from gd2po.cli import check_rewards, compare, diagnose, doctor, evaluate, init, recipes, replay, train, warm_start
-from gd2po.cli.options import ANY_FIELD, documented_name
+from gd2po.cli.command import Command
+from gd2po.cli.options import ANY_FIELD
 from gd2po.errors import GD2POError
 
 # Every word of these commands, `--help` included, is for TRL's parser.
@@ -21,19 +22,20 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"token_normalize_func": documented_name},
     help="Reinforcement learning on several rewards that disagree: train with GD²PO, see what it does to each reward.",
 )
 app.command("train", context_settings=_FOR_TRL, options_metavar=_FIELDS)(train.train)
 app.command("warm-start", context_settings=_FOR_TRL, options_metavar=_FIELDS)(warm_start.warm_start)
-app.command("init")(init.init)
-app.command("check-rewards")(check_rewards.check_rewards)
-app.command("diagnose")(diagnose.diagnose)
+app.command("init", cls=Command)(init.init)
+app.command("check-rewards", cls=Command)(check_rewards.check_rewards)
+app.command("diagnose", cls=Command)(diagnose.diagnose)
 app.add_typer(evaluate.evaluate, name="evaluate")
-app.command("compare", context_settings=ANY_FIELD, options_metavar="[OPTIONS] [--any_field VALUE ...]")(compare.compare)
-app.command("replay")(replay.replay)
-app.command("recipes")(recipes.recipes)
-app.command("doctor")(doctor.doctor)
+app.command("compare", cls=Command, context_settings=ANY_FIELD, options_metavar="[OPTIONS] [--any_field VALUE ...]")(
+    compare.compare
+)
+app.command("replay", cls=Command)(replay.replay)
+app.command("recipes", cls=Command)(recipes.recipes)
+app.command("doctor", cls=Command)(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)

@@ -26,15 +26,7 @@ def diagnose(
     rewards: options.Rewards = None,
     reward_weights: options.RewardWeights = None,
     reward_families: options.RewardFamilies = None,
-    reward_conditions: Annotated[
-        str | None,
-        typer.Option(
-            "--reward_conditions",
-            help="Conditions to try on the log, as JSON: "
-            '[{"reward": "length", "on": "correctness", "threshold": 1.0}].',
-            show_default=False,
-        ),
-    ] = None,
+    reward_conditions: options.RewardConditions = None,
     group: options.Group = None,
     group_size: options.GroupSize = None,
     step: options.Step = None,
@@ -58,7 +50,7 @@ def diagnose(
         from gd2po.report.terminal import print_written
 
     names = None if rewards is None else parse_names(rewards)
-    weights = None if reward_weights is None else parse_weights(reward_weights)
+    weights = parse_weights(reward_weights)
     choices = ColumnChoices(
         step=step, group=group, group_size=group_size, rewards=names, prompt=prompt, completion=completion,
         length=length,
@@ -71,7 +63,7 @@ def diagnose(
                 log,
                 weights,
                 reward_conditions=reward_conditions,
-                reward_families=None if reward_families is None else parse_families(reward_families),
+                reward_families=parse_families(reward_families),
                 html=html,
                 json=None if json == "-" else json,
                 reload_s=reload_s,

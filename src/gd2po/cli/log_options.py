@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from gd2po.runs.spellings import CONDITIONS_HELP, FAMILIES_HELP, WEIGHTS_HELP
+
 Log = Annotated[
     str,
     typer.Argument(
@@ -14,14 +16,13 @@ Log = Annotated[
 ]
 Rewards = Annotated[str | None, typer.Option(help="Columns of the rewards: a,b,c.", show_default=False)]
 RewardWeights = Annotated[
-    str | None,
-    typer.Option(
-        "--reward_weights", help="Weights of the rewards: a=1,b=0.5, or one per reward: 1,0.5.", show_default=False
-    ),
+    list[str] | None, typer.Option("--reward_weights", help=f"{WEIGHTS_HELP}.", show_default=False)
 ]
 RewardFamilies = Annotated[
-    str | None,
-    typer.Option("--reward_families", help="Families of the rewards: a=x,b=x; others are alone.", show_default=False),
+    list[str] | None, typer.Option("--reward_families", help=f"{FAMILIES_HELP}.", show_default=False)
+]
+RewardConditions = Annotated[
+    str | None, typer.Option("--reward_conditions", help=f"{CONDITIONS_HELP}.", show_default=False)
 ]
 Group = Annotated[
     str | None, typer.Option(help="Column that is equal for the rollouts of one prompt.", show_default=False)

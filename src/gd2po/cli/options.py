@@ -1,10 +1,9 @@
-"""What the commands share: how options are spelled, what an extra is needed for, and what Ctrl-C says."""
+"""What the commands share: what an extra is needed for, and what Ctrl-C says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Any, Final
 
 import typer
@@ -15,29 +14,6 @@ from gd2po.training import INTERRUPTED
 
 ANY_FIELD: Final[dict[str, Any]] = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Context of commands that pass on what they do not know."""
-
-_OLD_NAMES: Final = MappingProxyType({
-    "out": "output_dir",
-    "model": "model_name_or_path",
-    "revision": "model_revision",
-    "max_new_tokens": "max_completion_length",
-    "size": "eval_prompts",
-    "weights": "reward_weights",
-})  # fmt: skip
-
-
-def documented_name(name: str) -> str:
-    """The name in `--help` of an option as somebody spelled it.
-
-    Options are spelled as TRL's and as the arguments of the functions behind them. Hyphens, and the names that some
-    options had once, work as well and are shown nowhere.
-
-    Example:
-        >>> documented_name("eval-prompts"), documented_name("out"), documented_name("seeds")
-        ('eval_prompts', 'output_dir', 'seeds')
-    """
-    name = name.replace("-", "_")
-    return _OLD_NAMES.get(name, name)
 
 
 @contextmanager

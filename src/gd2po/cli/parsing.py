@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from gd2po.errors import ConfigError
+from gd2po.runs.spellings import families_by_name
 
 
 def parse_names(text: str) -> list[str]:
@@ -23,51 +27,32 @@ def parse_names(text: str) -> list[str]:
     return names
 
 
-def parse_weights(text: str) -> dict[str, float] | list[float]:
-    """Weights by name, or one per reward.
+def parse_weights(words: Sequence[str] | None) -> dict[str, Any] | list[Any] | None:
+    """Weights by name or in order; None where none are given.
 
     Raises:
         ConfigError: neither.
 
     Example:
-        >>> parse_weights("correctness=1,format=0.5"), parse_weights("1,0.5")
+        >>> parse_weights(["correctness=1", "format=0.5"]), parse_weights(["1,0.5"])
         ({'correctness': 1.0, 'format': 0.5}, [1.0, 0.5])
     """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    try:
-        if parts and all("=" in part for part in parts):
-            # A name may hold the sign itself, a number does not.
-            pairs = [part.rpartition("=") for part in parts]
-            return {name.strip(): float(value) for name, _, value in pairs}
-        if parts and not any("=" in part for part in parts):
-            return [float(part) for part in parts]
-    except ValueError:
-        pass
-    raise ConfigError(
-        "`--reward_weights` needs name=number for some rewards or a number for each, like a=1,b=0.5 or 1,0.5: "
-        f"got {text!r}."
-    )
+    from gd2po.runs.reward_weights import RewardWeights
+
+    return None if words is None else RewardWeights.of(words).plain()
 
 
-def parse_families(text: str) -> dict[str, str]:
-    """Families by name of the reward.
+def parse_families(words: Sequence[str] | None) -> dict[str, Any] | None:
+    """Families by name of the reward; None where none are given.
 
     Raises:
         ConfigError: something else, or a reward in two families.
 
     Example:
-        >>> parse_families("judge=correct,rubric=correct")
+        >>> parse_families(["judge=correct", "rubric=correct"])
         {'judge': 'correct', 'rubric': 'correct'}
     """
-    families: dict[str, str] = {}
-    for part in text.split(","):
-        name, sign, family = (piece.strip() for piece in part.rpartition("="))
-        if not (name and sign and family):
-            raise ConfigError(f"`--reward_families` needs reward=family with commas between them: got {text!r}.")
-        if name in families:
-            raise ConfigError(f"`--reward_families` has {name!r} twice, and a reward is of one family: {text!r}.")
-        families[name] = family
-    return families
+    return None if words is None else families_by_name(words)
 
 
 def parse_step_range(text: str | None) -> tuple[int | None, int | None]:

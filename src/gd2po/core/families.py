@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -64,35 +63,6 @@ def family_labels(families: Any, reward_names: Sequence[str], where: str) -> lis
                 "or give the family another name."
             )
     return [families.get(name, name) for name in reward_names]
-
-
-def families_of_json(text: str, where: str) -> dict[str, str]:
-    """Families by name of the reward from a JSON object, which `family_labels` checks.
-
-    Raises:
-        ConfigError: no JSON object, or a reward that is in it twice.
-
-    Example:
-        >>> families_of_json('{"judge": "correct", "rubric": "correct"}', "reward_families")
-        {'judge': 'correct', 'rubric': 'correct'}
-    """
-
-    def once(pairs: list[tuple[str, str]]) -> dict[str, str]:
-        rewards = [reward for reward, _ in pairs]
-        for reward in rewards:
-            if rewards.count(reward) > 1:
-                raise ConfigError(f"`{where}` has {reward!r} twice, and a reward is of one family: {text}.")
-        return dict(pairs)
-
-    try:
-        found = json.loads(text, object_pairs_hook=once)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"`{where}` must be a JSON object from rewards to families: got {text!r} ({error})."
-        ) from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"`{where}` must be a JSON object from rewards to families: got {text!r}.")
-    return found
 
 
 def family_members(families: Sequence[Hashable]) -> list[list[int]]:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 import torch
 
 from gd2po.core import Setting
@@ -51,6 +50,7 @@ from gd2po.logs.grouping import StepReturnsError, split_chunk
 from gd2po.logs.reward_log import RewardLog
 from gd2po.report.wording import counted
 from gd2po.runs.reward_conditions import RewardConditions
+from gd2po.runs.reward_weights import RewardWeights
 from gd2po.runs.settings import GIVEN, RunSettings
 from gd2po.threads import one_thread
 
@@ -86,8 +86,8 @@ def diagnose(
 
     Raises:
         DataFormatError: a malformed row or file.
-        InvalidInputError: weights that do not go with the rewards, or none but 0.
-        ConfigError: families or conditions that make no sense or name an unknown reward.
+        InvalidInputError: weights that move over the steps, or none but 0.
+        ConfigError: weights, families or conditions that make no sense or do not go with the rewards.
 
     Example:
         >>> import tempfile, pathlib
@@ -250,24 +250,15 @@ def resolve_weights(weights: Mapping[str, float] | Sequence[float], names: Seque
     """One weight per reward.
 
     Raises:
-        InvalidInputError: an unknown reward, the wrong number of weights, or none but 0.
+        ConfigError: an unknown reward, the wrong number of weights, or something else than weights.
+        InvalidInputError: weights that move over the steps, or none but 0.
     """
-    if isinstance(weights, Mapping):
-        for name in weights:
-            if name not in names:
-                raise InvalidInputError(
-                    f"`reward_weights` names {name!r}, which is not among the rewards: {', '.join(names)}."
-                )
-        resolved = [float(weights.get(name, 1.0)) for name in names]
-    else:
-        resolved = [float(weight) for weight in weights]
-        if len(resolved) != len(names):
-            raise InvalidInputError(
-                f"`reward_weights` needs one weight per reward: expected {len(names)} ({', '.join(names)}), got "
-                f"{len(resolved)}."
-            )
-    if not all(np.isfinite(resolved)) or not any(resolved):
-        raise InvalidInputError(f"`reward_weights` needs finite numbers that are not all 0: got {resolved}.")
+    found = RewardWeights.of(weights).in_order(names)
+    if found.move:
+        raise InvalidInputError(f"`reward_weights` needs numbers for a log, whose steps are past: got {found.plain()}.")
+    resolved = found.at(1)
+    if not any(resolved):
+        raise InvalidInputError(f"`reward_weights` needs numbers that are not all 0: got {resolved}.")
     return resolved
 
 

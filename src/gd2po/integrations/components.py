@@ -73,7 +73,7 @@ class HostSettings:
         if log_folder is not None and not isinstance(log_folder, str):
             raise ConfigError(f"`{where}.log_folder` must be a folder: got {log_folder!r}.")
         try:
-            weights = None if given is None else RewardWeights.of(given, f"{where}.reward_weights")
+            weights = None if given is None else RewardWeights.of(given, f"{where}.reward_weights").in_order(keys)
             setting = Setting.of(values, where)
             check_setting(setting, weights, len(keys))
         except (GD2POError, TypeError) as error:

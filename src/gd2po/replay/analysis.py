@@ -61,9 +61,9 @@ def replay(
 
     Raises:
         DataFormatError: no such column, no prompt with two rollouts, no label, or a malformed row or file.
-        ConfigError: families that make no sense or name an unknown reward.
-        InvalidInputError: the gold is learned from, an unknown baseline, a bad rate or weight, or one reward without a
-            gold.
+        ConfigError: weights or families that make no sense or name an unknown reward.
+        InvalidInputError: the gold is learned from, an unknown baseline, a bad rate, weights that are all 0, or one
+            reward without a gold.
 
     Example:
         >>> import tempfile, pathlib

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from gd2po.core.transforms import Condition, conditioned_rewards
 from gd2po.errors import ConfigError, did_you_mean
+from gd2po.runs.spellings import read_flow
 
 KEYS = ("reward", "on", "threshold", "otherwise", "subset")
 _EXAMPLE = "[{reward: length, on: correctness, threshold: 1.0}]"
@@ -64,7 +64,7 @@ class RewardConditions:
 
         Args:
             values: a list of mappings with `reward`, `on` and `threshold`, and if wanted `otherwise` or `subset`; or
-                such a list as JSON.
+                such a list as text.
             name: what the configuration calls them.
 
         Raises:
@@ -72,12 +72,9 @@ class RewardConditions:
                 circle, or two fates for one reward (a ValueError).
         """
         if isinstance(values, str):
-            try:
-                values = json.loads(values)
-            except json.JSONDecodeError as error:
-                raise ConfigError(f"`{name}` must be a list like {_EXAMPLE}: got {values!r}.") from error
+            values = read_flow(values, name, f"a list like {_EXAMPLE}")
         if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):
-            raise ConfigError(f"`{name}` must be a list like {_EXAMPLE}: got {values!r}.")
+            raise ConfigError(f"`{name}` needs a list like {_EXAMPLE}: got {values!r}.")
         conditions = tuple(_condition(value, f"{name}[{place}]") for place, value in enumerate(values))
         _check_fates(conditions, name)
         _check_circles(conditions, name)
@@ -145,6 +142,7 @@ class RewardConditions:
 def _condition(value: Any, where: str) -> NamedCondition:
     if not isinstance(value, Mapping):
         raise ConfigError(f"`{where}` must be a mapping like {_EXAMPLE[1:-1]}: got {value!r}.")
+    value = {"on" if key is True else key: entry for key, entry in value.items()}  # YAML 1.1 takes `on` for true
     for key in value:
         if key not in KEYS:
             raise ConfigError(f"`{where}` has no key {key!r}. {did_you_mean(str(key), KEYS)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,11 @@ from gd2po.core.schedules import (
 )
 from gd2po.errors import ConfigError, InvalidInputError, RewardFunctionError, did_you_mean
 from gd2po.rewards.registry import load_function
+from gd2po.runs.spellings import is_flow, read_flow, weights_as_written
 
 Weight = float | Schedule | Callable[[int], float]
+
+_SCHEDULE = "{schedule: linear, start: 0, end: 1, steps: 100}"
 
 _KINDS = (ConstantSchedule, LinearSchedule, CosineSchedule, StepSchedule)
 
@@ -34,35 +36,61 @@ class RewardWeights:
         >>> weights = RewardWeights.of([1.0, {"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 5}])
         >>> weights.at(1), weights.at(3)
         ([1.0, 0.0], [1.0, 0.5])
+        >>> RewardWeights.of("brief=0.5").in_order(["correct", "brief"]).at(1)
+        [1.0, 0.5]
     """
 
     entries: tuple[Weight, ...]
     name: str = "reward_weights"
     """What the configuration calls them, for messages."""
+    reward_names: tuple[str, ...] | None = None
+    """Which rewards they are of; None for all of them in order."""
 
     @staticmethod
     def of(values: Any, name: str = "reward_weights") -> RewardWeights:
         """The weights that a configuration gives.
 
         Args:
-            values: a list with a number, a schedule of `gd2po.core.schedules`, a mapping such as `{schedule: linear,
-                start: 0.0, end: 1.0, steps: 100}`, a function from step to weight or its import path for each reward;
-                or such a list as JSON. Numbers and mappings may be text, as a command line gives them.
+            values: for each reward a number, a schedule of `gd2po.core.schedules`, a mapping such as `{schedule:
+                linear, start: 0.0, end: 1.0, steps: 100}`, a function from step to weight or its import path; as a
+                list in order, a mapping by name of the reward, or either as text (docs/trl.md).
             name: what the configuration calls them.
 
         Raises:
-            ConfigError: not a list, or an unknown schedule, key or function (a ValueError).
+            ConfigError: something else, or an unknown schedule, key or function (a ValueError).
             InvalidInputError: a value that a schedule does not take (a ValueError).
         """
         if hasattr(values, "tolist"):
             values = values.tolist()
-        if isinstance(values, (list, tuple)) and len(values) == 1 and isinstance(values[0], str):
-            values = values[0] if values[0].lstrip().startswith("[") else values
-        if isinstance(values, str):
-            values = _from_json(values, name)
-        if isinstance(values, (str, Mapping)) or not isinstance(values, Sequence):
-            raise ConfigError(f"`{name}` must be a list with one weight per reward: got {values!r}.")
-        return RewardWeights(tuple(_entry(value, f"{name}[{place}]") for place, value in enumerate(values)), name)
+        found = weights_as_written(values, name)
+        if isinstance(found, dict) and _is_schedule(found):
+            found = [found]
+        if isinstance(found, dict):
+            entries = tuple(_entry(value, f"{name}.{reward}") for reward, value in found.items())
+            return RewardWeights(entries, name, tuple(map(str, found)))
+        return RewardWeights(tuple(_entry(value, f"{name}[{place}]") for place, value in enumerate(found)), name)
+
+    def in_order(self, reward_names: Sequence[str]) -> RewardWeights:
+        """One weight for each of these rewards, in their order; 1 for those that weights by name leave out.
+
+        Raises:
+            ConfigError: another number of weights, or one of an unknown reward (a ValueError).
+        """
+        if self.reward_names is None:
+            if len(self.entries) != len(reward_names):
+                by_name = f" Or name some, like {reward_names[0]}=0.5: the others are 1." if reward_names else ""
+                raise ConfigError(
+                    f"`{self.name}` needs one weight per reward: expected {len(reward_names)} "
+                    f"({', '.join(reward_names)}), got {len(self.entries)}.{by_name}"
+                )
+            return self
+        for reward in self.reward_names:
+            if reward not in reward_names:
+                raise ConfigError(
+                    f"`{self.name}` names a reward {reward!r} that does not exist. {did_you_mean(reward, reward_names)}"
+                )
+        known = dict(zip(self.reward_names, self.entries, strict=True))
+        return RewardWeights(tuple(known.get(reward, 1.0) for reward in reward_names), self.name)
 
     def at(self, step: int) -> list[float]:
         """The weight of each reward at a step, from 1.
@@ -71,7 +99,7 @@ class RewardWeights:
             InvalidInputError: a schedule has ended, or a function gives no finite number.
             RewardFunctionError: a function raised.
         """
-        return [_value(entry, step, f"{self.name}[{place}]") for place, entry in enumerate(self.entries)]
+        return [_value(entry, step, self._where(place)) for place, entry in enumerate(self.entries)]
 
     @property
     def move(self) -> bool:
@@ -86,7 +114,7 @@ class RewardWeights:
     def checked_at(self, step: int) -> list[float]:
         """As `at`, for a check before the run: 1 in the place of functions, and of what has ended by then its end."""
         return [
-            _value(entry, min(step, entry.last_step or step), f"{self.name}[{place}]")
+            _value(entry, min(step, entry.last_step or step), self._where(place))
             if isinstance(entry, _KINDS)
             else (1.0 if callable(entry) else entry)
             for place, entry in enumerate(self.entries)
@@ -102,7 +130,7 @@ class RewardWeights:
             last = getattr(entry, "last_step", None) if callable(entry) else None
             if last is not None and last < steps:
                 raise ConfigError(
-                    f"`{self.name}[{place}]` ends at step {last}, and the run has {steps} steps. Set `hold: true` in "
+                    f"`{self._where(place)}` ends at step {last}, and the run has {steps} steps. Set `hold: true` in "
                     "the schedule to keep its last weight from there on, or raise its `steps`."
                 )
 
@@ -110,26 +138,39 @@ class RewardWeights:
         """The same weights, with 1 for rewards beyond those that were named, which a host has added itself."""
         return dataclasses.replace(self, entries=(*self.entries, *[1.0] * (count - len(self.entries))))
 
-    def plain(self) -> list[Any]:
-        """The weights as JSON and YAML hold them: numbers, mappings, and the import paths of functions.
+    @property
+    def given(self) -> list[Weight] | dict[str, Weight]:
+        """The weights in order, or by name of the reward."""
+        if self.reward_names is None:
+            return list(self.entries)
+        return dict(zip(self.reward_names, self.entries, strict=True))
+
+    def plain(self) -> list[Any] | dict[str, Any]:
+        """The same as JSON and YAML hold them: numbers, mappings, and the import paths of functions.
 
         Example:
             >>> from gd2po.core.schedules import StepSchedule
             >>> RewardWeights.of([0.5, StepSchedule({1: 0.0, 10: 1.0})]).plain()
             [0.5, {'schedule': 'step', 'values': {'1': 0.0, '10': 1.0}}]
         """
-        return [_plain(entry) for entry in self.entries]
+        given = self.given
+        if isinstance(given, dict):
+            return {reward: _plain(entry) for reward, entry in given.items()}
+        return [_plain(entry) for entry in given]
+
+    def _where(self, place: int) -> str:
+        """What one of the weights is called, for messages."""
+        return f"{self.name}[{place}]" if self.reward_names is None else f"{self.name}.{self.reward_names[place]}"
 
     @property
     def _schedules(self) -> list[Schedule]:
         return [entry for entry in self.entries if isinstance(entry, _KINDS)]
 
 
-def _from_json(text: str, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"`{name}` must be a list with one weight per reward: got {text!r}.") from error
+def _is_schedule(values: Mapping[str, Any]) -> bool:
+    """Whether a mapping is the schedule of one weight, and not weights by name."""
+    word = values.get("schedule")
+    return word in SCHEDULES if isinstance(word, str) else False
 
 
 def _entry(value: Any, where: str) -> Weight:
@@ -143,8 +184,8 @@ def _entry(value: Any, where: str) -> Weight:
         return weight
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ConfigError(
-            f"`{where}` must be a finite number, a schedule such as {{schedule: linear, start: 0, end: 1, steps: 100}} "
-            f"or a function of the step: got {value!r}."
+            f"`{where}` must be a finite number, a schedule such as {_SCHEDULE} or a function of the step: got "
+            f"{value!r}."
         )
     return float(value)
 
@@ -156,11 +197,8 @@ def _entry_of_text(text: str, where: str) -> Weight:
         raise
     except ValueError:
         pass  # no number
-    if text.lstrip().startswith("{"):
-        try:
-            return _entry(json.loads(text), where)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"`{where}` is not valid JSON ({error}): got {text!r}.") from error
+    if is_flow(text):
+        return _entry(read_flow(text, where, f"a schedule such as {_SCHEDULE}"), where)
     if "." not in text:
         raise ConfigError(
             f"`{where}` must be a number, a schedule, or the import path of a function, my_module.my_function: got "

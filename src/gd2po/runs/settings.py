@@ -11,12 +11,13 @@ from typing import Any
 
 from gd2po.core import Setting
 from gd2po.core.batch import Weights
-from gd2po.core.families import families_of_json, family_labels
+from gd2po.core.families import family_labels
 from gd2po.core.setting import method_named
 from gd2po.errors import DataFormatError, GD2POError
 from gd2po.runs.folder import CONFIG, read_config
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
+from gd2po.runs.spellings import families_by_name, weights_as_written
 
 LOG, GIVEN = "its rollout log", "the caller"
 """Where settings come from: what says so."""
@@ -152,7 +153,7 @@ def _from_config(folder: Path, reward_names: Sequence[str]) -> RunSettings:
     def weights() -> list[float] | None:
         if config.get("reward_weights") is None and config.get("advantage_estimator") is not None:
             return [1.0] * len(reward_names)  # a run that says nothing of weights has all 1
-        return _weights(config.get("reward_weights"), None, reward_names)
+        return _weights(_as_written(config.get("reward_weights")), None, reward_names)
 
     return _understood(origin, lambda: _setting_of_config(config), weights, config, reward_names)
 
@@ -170,7 +171,7 @@ def _understood(
         found_setting = setting()
     except (GD2POError, ValueError) as error:
         notes.append(_not_understood(f"In {origin}: {error}"))
-    moves = _weights_move(found.get("reward_weights"))
+    moves = _weights_move(_as_written(found.get("reward_weights")))
     try:
         found_weights = None if moves else weights()
     except ValueError as error:
@@ -209,11 +210,20 @@ def _setting_of_config(config: Mapping[str, Any]) -> Setting | None:
 
 def _weights_move(weights: Any) -> bool:
     """Whether some weight is a schedule or a function: a mapping, or an import path. What they are is not asked."""
-    if not isinstance(weights, list):
+    entries = list(weights.values()) if isinstance(weights, Mapping) else weights
+    if not isinstance(entries, list):
         return False
     return any(
-        isinstance(one, Mapping) or (isinstance(one, str) and _number(one) is one and "." in one) for one in weights
+        isinstance(one, Mapping) or (isinstance(one, str) and _number(one) is one and "." in one) for one in entries
     )
+
+
+def _as_written(weights: Any) -> Any:
+    """Weights that are text taken apart; what cannot be is left for `_weights` to refuse."""
+    try:
+        return weights if weights is None else weights_as_written(weights, "reward_weights")
+    except GD2POError:
+        return weights
 
 
 def _number(weight: Any) -> Any:
@@ -236,6 +246,10 @@ def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[floa
     """One weight per reward of the log; by name where the names are known, else by place."""
     if weights is None:
         return None
+    if isinstance(weights, Mapping):
+        if weights.keys().isdisjoint(reward_names):
+            raise ValueError(f"they name {', '.join(map(str, weights))}, and not {', '.join(reward_names)}")
+        weights = [weights.get(name, 1.0) for name in reward_names]
     weights = [_number(weight) for weight in weights] if isinstance(weights, list) else weights
     if not isinstance(weights, list) or not all(_is_number(weight) for weight in weights) or not any(weights):
         raise ValueError(f"expected finite numbers that are not all 0, got {weights!r}")
@@ -255,7 +269,7 @@ def _weights(weights: Any, names: Any, reward_names: Sequence[str]) -> list[floa
 def _families(families: Any, reward_names: Sequence[str]) -> list[str] | None:
     """One per reward of the log, which need not be all rewards of the run."""
     if isinstance(families, str):  # as the command line took it
-        families = families_of_json(families, "reward_families")
+        families = families_by_name(families)
     if isinstance(families, Mapping):
         families = {name: families[name] for name in reward_names if name in families} or None
     return family_labels(families, reward_names, "reward_families")

@@ -15,6 +15,7 @@ from gd2po.errors import ConfigError, GD2POError, did_you_mean
 from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.config import GD2POConfig
 from gd2po.recipes import recipe_command, recipe_names, recipe_path
+from gd2po.runs.spellings import KWARGS_HELP, options_by_function
 from gd2po.training.dropped import without_dropped
 from gd2po.training.help import help_text
 from gd2po.training.refusals import is_refusal, one_line
@@ -27,6 +28,12 @@ _OF_HELD_OUT_PROMPTS = ("eval_every", "eval_funcs", "eval_kwargs")
 
 _NOT_KEPT = ("hub_token", "push_to_hub_token", "resume_from_checkpoint", "overwrite_output_dir", "dry_run")
 """Secrets, and what belongs to one invocation rather than to the run."""
+
+_OF_SEVERAL_WORDS = ("report_to", "reward_families", "reward_kwargs", "eval_kwargs")
+"""Fields that are declared as a text or something else, so that TRL's parser would take one word."""
+
+_WRITTEN_IN_WAYS = ("reward_weights", "reward_families", "reward_conditions", "reward_kwargs", "eval_kwargs")
+"""Fields that may be written in several ways, of which a run folder holds one."""
 
 
 @dataclass
@@ -53,7 +60,7 @@ class RunArguments:
     )
     reward_kwargs: dict[str, Any] | str | None = field(
         default=None,
-        metadata={"help": 'Options per reward function, e.g. {"think_length": {"target_words": 64}}.'},
+        metadata={"help": f"{KWARGS_HELP}."},
     )
     eval_funcs: list[str] | None = field(
         default=None,
@@ -64,7 +71,7 @@ class RunArguments:
     )
     eval_kwargs: dict[str, Any] | str | None = field(
         default=None,
-        metadata={"help": "Options per evaluation function, as in reward_kwargs."},
+        metadata={"help": "Options of evaluation functions, as in reward_kwargs."},
     )
     reward_model_name_or_path: list[str] | None = field(
         default=None, metadata={"help": "Reward models beside the functions: paths or hub ids of sequence classifiers."}
@@ -102,6 +109,9 @@ class RunArguments:
 
     def __post_init__(self) -> None:
         require_meant(vars(self))
+        for name in ("reward_kwargs", "eval_kwargs"):
+            given = getattr(self, name)
+            setattr(self, name, given if given is None else options_by_function(given, name))
         if self.eval_every and not self.eval_prompts:
             raise ConfigError("`eval_every` needs held-out prompts: set `eval_prompts` to how many.")
         if self.eval_funcs and not self.eval_prompts:
@@ -240,7 +250,8 @@ def _parse(
 
     parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
     parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
-    _take_several(parser, "report_to")
+    for name in _OF_SEVERAL_WORDS:
+        _take_several(parser, name)
     defaults = {action.dest: action.default for action in reversed(parser._actions)}  # not those of `--no_...`
     known = sorted({action.dest for action in parser._actions} - {"help", "config"})
     _refuse_unknown([key for key in values if key not in known], known, f"{config}: ", command)
@@ -262,8 +273,20 @@ def _parse(
     if rest:
         raise ConfigError(f"Not understood: {' '.join(rest)}. Each value follows the name of its field.")
     resolved = {key: value for key, value in parser.resolved.items() if key in known and key not in _NOT_KEPT}
+    resolved |= _as_in_yaml(parsed)
     changed = {key: value for key, value in resolved.items() if value != defaults[key]}
     return parsed[: len(fields)], resolved, changed
+
+
+def _as_in_yaml(parsed: Sequence[Any]) -> dict[str, Any]:
+    """The fields of the dataclasses that may be written in several ways, as YAML has them."""
+    found: dict[str, Any] = {}
+    for part in parsed:
+        for name in _WRITTEN_IN_WAYS:
+            if hasattr(part, name):
+                weights = isinstance(part, GD2POConfig) and name == "reward_weights"
+                found[name] = part.plain_weights() if weights else getattr(part, name)
+    return found
 
 
 def _take_several(parser: argparse.ArgumentParser, name: str) -> None:

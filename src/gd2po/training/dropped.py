@@ -25,11 +25,11 @@ def without_dropped(values: Mapping[str, Any], reward_funcs: Sequence[str]) -> t
     if not isinstance(before, list) or list(before) == list(reward_funcs):
         return kept, []
     gone = [name for name in before if name not in reward_funcs]
-    names = {_logged(name) for name in gone} - {_logged(name) for name in reward_funcs}
+    names = {logged_name(name) for name in gone} - {logged_name(name) for name in reward_funcs}
     kwargs = values.get("reward_kwargs")
-    if isinstance(kwargs, dict) and not kwargs.keys().isdisjoint(gone):
-        kept["reward_kwargs"] = {name: options for name, options in kwargs.items() if name not in gone}
-        dropped.append(f"reward_kwargs of {join([name for name in kwargs if name in gone])}")
+    if isinstance(kwargs, dict) and not kwargs.keys().isdisjoint({*gone, *names}):
+        kept["reward_kwargs"] = {name: options for name, options in kwargs.items() if name not in {*gone, *names}}
+        dropped.append(f"reward_kwargs of {join([name for name in kwargs if name in {*gone, *names}])}")
     families = values.get("reward_families")
     if isinstance(families, dict) and not families.keys().isdisjoint(names):
         kept["reward_families"] = {name: label for name, label in families.items() if name not in names} or None
@@ -40,7 +40,12 @@ def without_dropped(values: Mapping[str, Any], reward_funcs: Sequence[str]) -> t
         if len(left) < len(conditions):
             kept["reward_conditions"] = left or None
             dropped.append("reward_conditions on them")
-    if values.get("reward_weights") is not None:  # one per reward, by place
+    weights = values.get("reward_weights")
+    if isinstance(weights, dict):
+        if not weights.keys().isdisjoint(names):
+            kept["reward_weights"] = {name: weight for name, weight in weights.items() if name not in names} or None
+            dropped.append(f"reward_weights of {join([name for name in weights if name in names])}")
+    elif weights is not None:  # one per reward, by place
         del kept["reward_weights"]
         dropped.append("reward_weights")
     if not dropped:
@@ -48,6 +53,6 @@ def without_dropped(values: Mapping[str, Any], reward_funcs: Sequence[str]) -> t
     return kept, [f"{join(dropped, len(dropped))} belong to the recipe's rewards and were left out."]
 
 
-def _logged(name: str) -> str:
+def logged_name(name: str) -> str:
     """The name under which a reward function is logged, of the one that the configuration gives it."""
     return name.rpartition(".")[2]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, did_you_mean
 from gd2po.evaluation.generation import policies
 from gd2po.evaluation.generation.generate import encode_prompts
 from gd2po.rewards import REWARD_FUNCS, callable_name, configure, load_eval_func, load_reward_func
+from gd2po.runs.spellings import options_by_function
 from gd2po.training.arguments import ParsedRun, RunArguments
+from gd2po.training.dropped import logged_name
 from gd2po.training.refusals import in_one_line
 
 
@@ -98,25 +99,30 @@ def require_readable(eval_funcs: list[Any], prompts: Any) -> None:
                 )
 
 
-def _bound(
-    kind: str, names: list[str] | None, options: dict[str, Any] | str | None, load: Callable[[str], Any]
-) -> list[Any]:
+def _bound(kind: str, names: list[str] | None, options: Any, load: Callable[[str], Any]) -> list[Any]:
     """The functions of `<kind>_funcs`, with the options of `<kind>_kwargs` bound."""
-    if isinstance(options, str):
-        try:
-            options = json.loads(options)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"`{kind}_kwargs` must be a JSON object: {error}.") from error
     if isinstance(names, str):  # out of a YAML file
         raise ConfigError(f"`{kind}_funcs` must be a list: got {names!r}. Write [{names}].")
-    names, options = names or [], options or {}
-    if not isinstance(options, dict):
-        raise ConfigError(f"`{kind}_kwargs` must be a JSON object with options by function: got {options!r}.")
-    for name in options:
-        if name not in names:
-            listed = ", ".join(names) or "it names none"
-            raise ConfigError(f"`{kind}_kwargs` names {name!r}, which is not among `{kind}_funcs`: {listed}.")
-    return [configure(load(name), **options[name]) if name in options else load(name) for name in names]
+    names = names or []
+    by_name: dict[str, dict[str, Any]] = {}
+    for written, values in options_by_function(options or {}, f"{kind}_kwargs").items():
+        name = _named(written, names, kind)
+        if name in by_name:
+            raise ConfigError(f"`{kind}_kwargs` has {name!r} twice, once without its module. Leave one out.")
+        by_name[name] = values
+    return [configure(load(name), **by_name[name]) if name in by_name else load(name) for name in names]
+
+
+def _named(written: str, names: list[str], kind: str) -> str:
+    """The one of the names that is meant: in full, or without its module as in logs."""
+    meant = [name for name in names if written == logged_name(name)]
+    if written not in names and len(meant) != 1:
+        hint = did_you_mean(written, [*names, *map(logged_name, names)], f"There are: {', '.join(names)}.")
+        raise ConfigError(
+            f"`{kind}_kwargs` names {written!r}, which is not among `{kind}_funcs`"
+            + (f". {hint}" if names else ": it names none.")
+        )
+    return written if written in names else meant[0]
 
 
 def model_path(parsed: ParsedRun) -> str:

@@ -15,6 +15,7 @@ from trl import GRPOTrainer
 from gd2po import GD2POConfig, GD2POTrainer, LinearSchedule, gdpo_advantages
 from gd2po.errors import ConfigError, InvalidInputError
 from gd2po.integrations.trl.reward_settings import reward_name
+from gd2po.runs.reward_weights import RewardWeights
 
 RAMP = {"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 3}
 
@@ -61,6 +62,24 @@ def test_evaluation_uses_the_weights_of_the_last_step(make_trainer: Any, prompts
     assert [entry["eval_conflict/weight/vowels"] for entry in found] == [0.0, 0.0, 1.0]
 
 
+def test_weights_by_name_are_those_in_the_order_of_the_rewards(make_trainer: Any, tmp_path: Any) -> None:
+    def lost(step: int) -> float:
+        return 0.25
+
+    args = config(tmp_path, reward_weights={"vowels": lost})
+    for funcs, weights in (([length, vowels], [1.0, 0.25]), ([vowels, length], [0.25, 1.0])):
+        ordered = args.with_weights_in_order([func.__name__ for func in funcs])
+        assert ordered.weights().at(1) == weights
+        assert args.reward_weights == {"vowels": lost}  # another trainer may take it with other rewards
+        assert ordered.to_dict()["reward_weights"] == RewardWeights.of(ordered.reward_weights).plain()
+    trainer = make_trainer([length, vowels], reward_weights="vowels=0.5", log_rollouts=True, max_steps=1)
+    assert trainer.reward_weights.tolist() == [1.0, 0.5]
+    trainer.train()
+    assert trainer.args.to_dict()["reward_weights"] == [1.0, 0.5]
+    with pytest.raises(ConfigError, match="`reward_weights` names a reward 'vovels'.* Did you mean 'vowels'"):
+        make_trainer([length, vowels], reward_weights={"vovels": 0.5})
+
+
 def test_numbers_as_weights_stay_what_they_were(make_trainer: Any) -> None:
     trainer = make_trainer([length, vowels], reward_weights=[1.0, 0.5], log_rollouts=True, max_steps=1)
     assert trainer.reward_weights.tolist() == [1.0, 0.5]
@@ -102,7 +121,7 @@ def test_checkpoints_and_trackers_get_plain_values(tmp_path: Any) -> None:
         ({"reward_weights": [1.0, RAMP], "max_steps": 4}, r"`reward_weights\[1\]` ends at step 3, .* has 4 steps"),
         ({"reward_weights": [1.0, {**RAMP, "end": float("nan")}]}, r"`reward_weights\[1\]`: `end` must be a finite"),
         ({"reward_conditions": [{"reward": "a", "on": "a", "threshold": 1}]}, "must hold a reward back by another one"),
-        ({"reward_conditions": '[{"reward": "a"'}, "`reward_conditions` must be a list like"),
+        ({"reward_conditions": '[{"reward": "a"'}, "`reward_conditions` needs a list like"),
     ],
 )
 def test_a_mistake_is_heard_with_the_configuration(tmp_path: Any, settings: dict[str, Any], message: str) -> None:

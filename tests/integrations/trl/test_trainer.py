@@ -304,7 +304,7 @@ def test_a_plain_grpo_config_is_refused(tiny_model: Any, tokenizer: Any, prompts
         ({"scale_rewards": "batch"}, ConfigError, "`scale_rewards` must be 'group' or 'none'"),
         ({"multi_objective_aggregation": "normalize_then_sum"}, ConfigError, "has no effect here"),
         ({"num_generations": 5}, ConfigError, "A batch has to hold whole groups"),
-        ({"reward_families": "judges"}, ConfigError, "`reward_families` must be a JSON object .* got 'judges'"),
+        ({"reward_families": "judges"}, ConfigError, "`reward_families` needs families by name .* got 'judges'"),
         ({"reward_families": '{"a": "x", "a": "y"}'}, ConfigError, "`reward_families` has 'a' twice"),
     ],
 )

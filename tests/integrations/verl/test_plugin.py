@@ -390,7 +390,7 @@ def test_one_rollout_per_prompt_is_refused_with_the_setting_to_change() -> None:
         (["+algorithm.gd2po.method=gdop"], "got 'gdop'. Did you mean 'gdpo'?"),
         (["+algorithm.gd2po.method=gdpo", "+algorithm.gd2po.filtering=hard"], "has no key 'filtering'"),
         (["+algorithm.gd2po.log_dir=x"], "`algorithm.gd2po` has no key 'log_dir'"),
-        (["+algorithm.gd2po.reward_weights=[1]"], "`algorithm.gd2po`: `reward_weights`"),
+        (["+algorithm.gd2po.reward_weights=[1]"], "`algorithm.gd2po.reward_weights` needs one weight per reward"),
         (["+algorithm.gd2po.snr_threshold=2"], "`snr_threshold` must be a number in [0, 1] or 'auto': got 2"),
         (["algorithm.use_kl_in_reward=true"], "`algorithm.use_kl_in_reward` changes the summed reward"),
         (["algorithm.norm_adv_by_std_in_grpo=false"], "set +algorithm.gd2po.scale_rewards=false"),

@@ -11,6 +11,7 @@ from gd2po.data.toolcalls.task import Level
 from gd2po.rewards import configure, exact_calls
 from gd2po.rewards.registry import EVAL_FUNCS, REWARD_FUNCS, load_eval_func, load_reward_func
 from gd2po.runs.folder import CONFIG, read_config
+from gd2po.runs.spellings import options_by_function
 
 TARGET_WORDS = 32.0
 """Words of thought from which on the length reward is 1, where neither the call nor a run says otherwise."""
@@ -52,11 +53,12 @@ def scoring_of(model: str | None, target_words: float | None = None) -> Scoring:
         config = {}
     known = [str(name) for name in config.get("reward_funcs") or _OWN_REWARDS if name in REWARD_FUNCS]
     left_out = [str(name) for name in config.get("reward_funcs") or () if name not in REWARD_FUNCS]
-    kwargs = {name: dict(values) for name, values in (config.get("reward_kwargs") or {}).items() if name in known}
+    reward_kwargs = options_by_function(config.get("reward_kwargs") or {})
+    kwargs = {name: values for name, values in reward_kwargs.items() if name in known}
     if "think_length" in known:
         own = kwargs.setdefault("think_length", {})
         own["target_words"] = float(target_words if target_words is not None else own.get("target_words", TARGET_WORDS))
-    eval_kwargs = config.get("eval_kwargs") or {}
+    eval_kwargs = options_by_function(config.get("eval_kwargs") or {}, "eval_kwargs")
     others = [str(name) for name in config.get("eval_funcs") or () if name in EVAL_FUNCS and name != "exact_calls"]
     notes = [f"Rewards, their options and prompts are those of {Path(str(model)) / CONFIG}."] if config else []
     if left_out:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,13 +10,13 @@ from typing import Any, Literal
 from torch import Tensor
 
 from gd2po.core import AdvantageResult, Setting
-from gd2po.core.families import families_of_json
 from gd2po.core.setting import method_named
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.option_fields import OPTION_FIELDS, MethodOptions, chosen_method, given_options
 from gd2po.runs.reward_conditions import RewardConditions
 from gd2po.runs.reward_weights import RewardWeights
+from gd2po.runs.spellings import CONDITIONS_HELP, FAMILIES_HELP, WEIGHTS_HELP, families_by_name
 
 try:
     from trl import GRPOConfig
@@ -37,11 +38,12 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         advantage_estimator: a name in `gd2po.METHODS`. By default "consensus", which is gdpo where no families are
             declared, or "gd2po" where an option that consensus lacks is set to another value.
         reward_weights: of each reward a number, a schedule such as `LinearSchedule(0.0, 1.0, steps=100)`, its mapping
-            `{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100}`, or a function from step to weight.
+            `{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100}`, or a function from step to weight: a list
+            in order, or a mapping by name of the reward, where those left out are 1.
         reward_conditions: rewards that count only where another one is high enough: a list of mappings such as
             `{"reward": "length", "on": "correctness", "threshold": 1.0}`.
-        reward_families: family by name of the reward, such as {"judge_a": "correct", "judge_b": "correct"}, or the same
-            as JSON. A reward not named is a family of its own.
+        reward_families: family by name of the reward, such as {"judge_a": "correct", "judge_b": "correct"}. A reward
+            not named is a family of its own.
         skip_zero_advantage: leave rollouts without advantage out of forward and backward. The gradient is the same.
         dynamic_sampling: replace groups without signal under the method by groups of other prompts, DAPO's dynamic
             sampling on several rewards.
@@ -64,7 +66,7 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
     reward_weights: list[str] | None = field(  # text on the command line; numbers, schedules and functions once parsed
         default=None,
         metadata={
-            "help": "Weight of each reward; all 1 by default. A number, a schedule over the steps as JSON, e.g. "
+            "help": f"{WEIGHTS_HELP}. A weight is a number, a schedule over the steps as JSON, e.g. "
             '{"schedule": "linear", "start": 0.0, "end": 1.0, "steps": 100} (constant, linear, cosine, step), or the '
             "import path of a function from step to weight."
         },
@@ -72,18 +74,12 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
     reward_conditions: list[dict[str, Any]] | str | None = field(
         default=None,
         metadata={
-            "help": "Rewards that count only where another one is high enough, as JSON: "
-            '[{"reward": "length", "on": "correctness", "threshold": 1.0}]. Elsewhere it is "otherwise" (0), or '
-            'does not apply at all with "subset": true.'
+            "help": f'{CONDITIONS_HELP}. Elsewhere it is "otherwise" (0), or does not apply at all with "subset": true.'
         },
     )
     reward_families: dict[str, str] | str | None = field(
         default=None,
-        metadata={
-            "help": "Families of rewards that measure the same thing, by name of the reward: "
-            '{"judge_a": "correct", "judge_b": "correct"}. A reward not named is a family of its own. gd2po uses them '
-            "with conflict_pairs=families, consensus always."
-        },
+        metadata={"help": f"{FAMILIES_HELP}. gd2po uses them with conflict_pairs=families, consensus always."},
     )
     skip_zero_advantage: bool = field(
         default=True,
@@ -170,13 +166,26 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         """Weights, conditions and families out of what was given; all that can be wrong without the rewards' names."""
         if self.reward_weights is not None:
             weights = RewardWeights.of(self.reward_weights)
-            self.__dict__["reward_weights"] = list(weights.entries)
+            self.__dict__["reward_weights"] = weights.given
             if self.max_steps > 0:
                 weights.require_steps(self.max_steps)
         if self.reward_conditions is not None:
             self.reward_conditions = RewardConditions.of(self.reward_conditions).plain() or None
-        if isinstance(self.reward_families, str):
-            self.reward_families = families_of_json(self.reward_families, "reward_families")
+        if self.reward_families is not None:
+            self.reward_families = families_by_name(self.reward_families)
+
+    def with_weights_in_order(self, reward_names: Sequence[str]) -> GD2POConfig:
+        """The same configuration with weights by name as a list for these rewards; itself where they are one already.
+
+        Raises:
+            ConfigError: a weight of an unknown reward (a ValueError).
+        """
+        weights = self.weights()
+        if weights is None or weights.reward_names is None:
+            return self
+        ordered = copy.copy(self)
+        ordered.__dict__["reward_weights"] = weights.in_order(reward_names).given
+        return ordered
 
     def weights(self) -> RewardWeights | None:
         """The weights of the rewards; None for all 1."""
@@ -188,13 +197,14 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
 
     def to_dict(self) -> dict[str, Any]:
         """The values as JSON holds them, for trackers of experiments."""
-        return {**super().to_dict(), "reward_weights": self._plain_weights()}
+        return {**super().to_dict(), "reward_weights": self.plain_weights()}
 
     def __getstate__(self) -> dict[str, Any]:
         # TRL saves its arguments with every checkpoint, and not every function can be pickled.
-        return {**vars(self), "reward_weights": self._plain_weights()}
+        return {**vars(self), "reward_weights": self.plain_weights()}
 
-    def _plain_weights(self) -> list[Any] | None:
+    def plain_weights(self) -> list[Any] | dict[str, Any] | None:
+        """The weights of the rewards as JSON and YAML hold them."""
         weights = self.weights()
         return None if weights is None else weights.plain()
 

@@ -10,7 +10,6 @@ import torch
 from transformers import TrainerCallback
 
 from gd2po.core.families import family_labels
-from gd2po.errors import ConfigError
 from gd2po.integrations.session import check_setting
 from gd2po.integrations.trl.config import GD2POConfig
 from gd2po.rewards.registry import callable_name
@@ -45,11 +44,8 @@ def check_rewards(args: GD2POConfig, reward_names: Sequence[str], num_funcs: int
         InvalidInputError: weights or numbers per reward that the method does not take.
     """
     weights, conditions = args.weights(), args.conditions()
-    if weights is not None and len(weights.entries) != num_funcs:
-        raise ConfigError(
-            f"`reward_weights` needs one weight per reward: expected {num_funcs} "
-            f"({', '.join(reward_names[:num_funcs])}), got {len(weights.entries)}."
-        )
+    if weights is not None:
+        weights.in_order(reward_names[:num_funcs])
     if conditions is not None:
         conditions.check_names(reward_names)
     family_labels(args.reward_families, reward_names, "reward_families")

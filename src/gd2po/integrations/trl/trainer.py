@@ -94,8 +94,10 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         several = reward_funcs if isinstance(reward_funcs, list) else [reward_funcs]
         checked = [_checked(func, args.reward_timeout) for func in several]
         brings_rewards = kwargs.get("environment_factory") is not None  # of names that TRL finds out
+        names = [] if reward_funcs is None else [reward_name(func) for func in several]
+        args = args.with_weights_in_order(names)
         if reward_funcs is not None and not brings_rewards:
-            check_rewards(args, [reward_name(func) for func in several], len(several))  # before TRL loads the model
+            check_rewards(args, names, len(several))  # before TRL loads the model
         with weights_as_numbers(args):
             super().__init__(model, checked if reward_funcs is not None else None, args, **kwargs)
         if brings_rewards:
