@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import types
+from concurrent.futures import Future
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import ModelCard
+from huggingface_hub.utils import filter_repo_objects
 from run_checkpoints import Attack, write_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -81,22 +83,38 @@ def test_a_run_ends_with_the_card_of_its_policy(run_folder: Path) -> None:
     assert str(run_folder.parent) not in card.content
 
 
-def test_the_last_push_to_the_hub_carries_scores_and_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [False, True])
+def test_the_last_push_to_the_hub_carries_scores_and_completions_only_if_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
     pushed: list[set[str]] = []
     scored: list[bool] = []
 
-    def upload_folder(folder_path: str, **keywords: object) -> None:
-        pushed.append({path.name for path in Path(folder_path).iterdir()})
+    def upload_folder(folder_path: str, ignore_patterns: list[str], **keywords: object) -> Future[None]:
+        folder = Path(folder_path)
+        files = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        pushed.append(set(filter_repo_objects(files, ignore_patterns=ignore_patterns)))  # as the hub's client does
         scored.append("| `think_length` | reward |" in Path(folder_path, "README.md").read_text())
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
 
     hub = types.SimpleNamespace(
         create_repo=lambda name, **keywords: types.SimpleNamespace(repo_id=name), upload_folder=upload_folder
     )
     monkeypatch.setattr("transformers.trainer.hf_api", lambda: hub)
-    own = ["--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--eval_prompts", "2"]
-    train_command([*SMALL, *own, "--push_to_hub", "--hub_model_id", "owner/policy", "--hub_strategy", "end"])
+    own = ["--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--eval_prompts", "2", "--save_steps", "1"]
+    asking = ["--hub_rollouts"] if asked else []
+    train_command(
+        [*SMALL, *own, *asking, "--push_to_hub", "--hub_model_id", "owner/policy", "--hub_strategy", "every_save"]
+    )
     assert scored[-1]
-    assert {"model.safetensors", "report.html", "summary.json"} <= pushed[-1]
+    assert len(pushed) > 1  # also with the checkpoint
+    assert {"model.safetensors", "summary.json", "config.yaml"} <= pushed[-1]
+    of_completions = {"rollouts/step_000001.parquet", "report.html", "report.json"}
+    assert of_completions <= {path.relative_to(tmp_path / "run").as_posix() for path in tmp_path.rglob("*")}
+    assert pushed[-1] & of_completions == (of_completions if asked else set())
+    assert any("rollouts" in name for files in pushed for name in files) == asked
 
 
 def test_the_next_commands_of_any_run_work_when_pasted(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,9 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "held-out prompts": (
         "eval_prompts", "eval_every", "eval_funcs", "eval_kwargs", "eval_dataset_name", "dataset_test_split",
     ),
-    "what the run leaves": ("log_rollouts", "html_report", "report_to", "run_name", "push_to_hub", "hub_model_id"),
+    "what the run leaves": (
+        "log_rollouts", "html_report", "report_to", "run_name", "push_to_hub", "hub_model_id", "hub_rollouts",
+    ),
 }  # fmt: skip
 """Fields by name; a group shows those that the command has."""
 

@@ -50,6 +50,8 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         max_num_gen_batches: for it: how often to generate for one batch at most, the first time included.
         gradient_coordination: "pcgrad" or "mgda" combine one gradient per reward instead of taking their sum.
         log_rollouts: write every rollout's rewards and advantage into `<output_dir>/rollouts`.
+        hub_rollouts: upload prompts and completions too when the output folder is pushed to the hub: `rollouts`, TRL's
+            `completions`, and the report.
         reward_timeout: seconds after which a reward function that has not returned is named in a warning; training
             waits for it all the same. None for never.
 
@@ -113,7 +115,12 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         default=False,
         metadata={"help": "Write every rollout's rewards and advantage to <output_dir>/rollouts."},
     )
-
+    hub_rollouts: bool = field(
+        default=False,
+        metadata={
+            "help": "Let push_to_hub upload prompts and completions too: rollout log, TRL's completions, report."
+        },
+    )
     reward_timeout: float | None = field(
         default=600.0,
         metadata={

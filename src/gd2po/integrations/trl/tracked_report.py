@@ -76,6 +76,11 @@ class ReportToTrackers(TrainerCallback):  # type: ignore[misc]
 
     def _to_trackio(self, report: RunReport, args: Any, step: int) -> None:
         trackio = import_module("trackio")
+        if _is_published(args) and not (args.hub_private_repo or getattr(args, "hub_rollouts", False)):
+            raise RuntimeError(
+                "it goes to a Space that others may read, and shows prompts and completions. Set `hub_private_repo`, "
+                "or `hub_rollouts` to send it all the same."
+            )
         name = self._trackio_run or args.run_name
         with contextlib.redirect_stdout(io.StringIO()):  # it says that it has begun and ended once more
             run = trackio.init(
@@ -92,6 +97,12 @@ class ReportToTrackers(TrainerCallback):  # type: ignore[misc]
             run.config.clear()  # else the settings of the run give way to these few
             trackio.log({NAME: trackio.Html(report.html), "train/global_step": step})
             trackio.finish()
+
+
+def _is_published(args: Any) -> bool:
+    """Whether trackio's store goes to the hub: to a Space at once, or with a push of the policy."""
+    space = args.trackio_space_id or os.environ.get("TRACKIO_SPACE_ID")
+    return bool(space) or (args.push_to_hub and args.trackio_static_space_id is not False)
 
 
 def _to_wandb(report: RunReport, args: Any, step: int) -> None:

@@ -38,6 +38,7 @@ try:
     from gd2po.integrations.session import Session
     from gd2po.integrations.trainer_session import HostedSession, show_in_table
     from gd2po.integrations.trl.config import GD2POConfig
+    from gd2po.integrations.trl.hub import ROLLOUTS, leaving_out
     from gd2po.integrations.trl.model_card import CardFacts, model_card
     from gd2po.integrations.trl.reward_settings import ScheduleGuard, check_rewards, reward_name, weights_as_numbers
     from gd2po.integrations.trl.sampler import DynamicSampler, sampling_metrics
@@ -154,6 +155,15 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             facts = replace(self.card_facts, dataset=dataset_name or self.card_facts.dataset)
             card = model_card(self, model_name or folder.name, facts, [tags] if isinstance(tags, str) else tags or ())
             write_text(folder / "README.md", card)
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
+        """As TRL's, but prompts and completions stay here unless `hub_rollouts` is set."""
+        with leaving_out(() if self.args.hub_rollouts else ROLLOUTS):
+            return super().push_to_hub(*args, **kwargs)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        with leaving_out(() if self.args.hub_rollouts else ROLLOUTS):
+            super()._push_from_checkpoint(checkpoint_folder)
 
     def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
         rewards: Tensor = super()._calculate_rewards(*args, **kwargs)
