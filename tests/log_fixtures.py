@@ -45,7 +45,7 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 def write_json_lines(path: Path, rows: Iterable[Any]) -> Path:
     """Write a JSONL file, and its folder; the path again."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
@@ -136,7 +136,7 @@ def write_columns(columns: Columns, path: Path) -> Path:
     if path.name.endswith(".parquet"):
         pq.write_table(pa.table(columns), path)
     elif path.name.endswith(".jsonl"):
-        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+        write_json_lines(path, rows)
     else:
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)

@@ -50,6 +50,16 @@ def group_id_lists(draw: st.DrawFn, max_rollouts: int) -> list[int]:
     return draw(st.lists(st.sampled_from(labels), min_size=1, max_size=max_rollouts))
 
 
+def with_rollouts_that_do_not_apply(batch: Batch) -> Batch:
+    """The batch and as many rollouts behind it to which no reward applies."""
+    return replace(
+        batch,
+        rewards=torch.cat([batch.rewards, torch.full_like(batch.rewards, torch.nan)]),
+        group_ids=batch.group_ids.repeat(2),
+        token_counts=batch.token_counts.repeat(2),
+    )
+
+
 @st.composite
 def batches(
     draw: st.DrawFn,

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from host_metrics import needed_options
+
+from gd2po import advantages
 
 if find_spec("verl") is None:
     pytest.skip("verl is not installed here; `make test-verl` runs these tests", allow_module_level=True)
@@ -25,6 +28,9 @@ with warnings.catch_warnings():
     from verl import DataProto
 
 KEYS = ["correctness", "format", "length"]
+REWARDS = np.random.default_rng(3).choice([0.0, 0.3, 0.5, 1.0], size=(8, 3)).tolist()
+TOKENS = [3, 5, 1, 4, 2, 2, 6, 3]
+GROUP_IDS = torch.arange(8) // 4
 
 
 @functools.cache  # composing takes a third of a second
@@ -43,6 +49,17 @@ def gd2po_config(*options: str, keys: list[str] | None = None, n: int = 4, overr
         *(f"+algorithm.gd2po.{option}" for option in options),
         *overrides,
     )
+
+
+def run_with(method: str) -> tuple[Any, torch.Tensor]:
+    """The configuration of a run with a method, and the advantages (N,) that the batch above then has."""
+    needed = needed_options(method, len(KEYS))
+    weights, options = [1, 0.5, 2], [f"{name}={value}" for name, value in needed.items()]
+    tokens = torch.tensor(TOKENS)
+    result = advantages(
+        torch.tensor(REWARDS), GROUP_IDS, method=method, reward_weights=weights, token_counts=tokens, **needed
+    )
+    return gd2po_config(f"method={method}", f"reward_weights={weights}", *options), result.advantages
 
 
 def data_proto(rewards: Any, uids: Any, token_counts: Any, keys: list[str] | None = None) -> DataProto:

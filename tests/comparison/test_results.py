@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from log_fixtures import write_json_lines
 from rich.console import Console
 
 from gd2po.comparison.analysis import compare
@@ -72,7 +73,7 @@ def test_a_score_that_is_graded_at_any_step_of_any_run_is_no_share(folder: Path)
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     for line, mean, shares in zip(lines, (0.0, 0.3), (["verified", "late"], ["verified"]), strict=True):
         line["metrics"]["late"], line["metrics"]["nowhere"], line["shares"] = mean, None, shares
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_json_lines(file, lines)
     run = read_run(folder, "a", 5)
     assert run.shares == {"verified"}
     assert shares_of([run, read_run(folder, "b", 5)]) == ["verified"]

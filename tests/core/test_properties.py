@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import DTYPES, SHARES, Batch, batches, options
+from strategies import DTYPES, SHARES, Batch, batches, options, with_rollouts_that_do_not_apply
 
 from gd2po import AdvantageResult, diagnose_batch, gd2po_advantages, gdpo_advantages, grpo_advantages
 from gd2po.core.groups import Groups, _dense_index
@@ -294,12 +294,7 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(batch: Batch, chosen: dict[s
 
 @given(batch=batches(), chosen=options())
 def test_rollouts_to_which_nothing_applies_change_nothing(batch: Batch, chosen: dict[str, Any]) -> None:
-    doubled = dataclasses.replace(
-        batch,
-        rewards=torch.cat([batch.rewards, torch.full_like(batch.rewards, math.nan)]),
-        group_ids=batch.group_ids.repeat(2),
-        token_counts=batch.token_counts.repeat(2),
-    )
+    doubled = with_rollouts_that_do_not_apply(batch)
     rows = slice(0, len(batch.rewards))
     expected = advantages(batch, **chosen)
     actual = advantages(doubled, **chosen)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from log_fixtures import write_json_lines
 from rich.console import Console
 
 from gd2po import gdpo_advantages
@@ -116,7 +116,7 @@ def test_what_methods_warn_of_is_said_once_under_their_table(tmp_path: Path) -> 
     }
     path = tmp_path / "log.jsonl"
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(path, rows)
     diagnosis = diagnose(RewardLog(path), setting=Setting.named("dvao", "test"))
     warnings = {method.name: method.warnings for method in diagnosis.methods}
     assert [text.split(" leaves")[0] for text in warnings["dvao"]] == ["dvao: x", "dvao: y"]

@@ -12,7 +12,16 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from method_oracles import ORACLES, Input, expected_of, reward_varies_mask, signal_mask
-from strategies import DTYPES, Batch, batch_for, batches, method_cases, method_options, random_batch
+from strategies import (
+    DTYPES,
+    Batch,
+    batch_for,
+    batches,
+    method_cases,
+    method_options,
+    random_batch,
+    with_rollouts_that_do_not_apply,
+)
 from torch import Tensor
 
 from gd2po import METHODS, AdvantageResult, Setting, core, gdpo_advantages
@@ -277,12 +286,7 @@ def test_a_weight_of_0_is_as_good_as_no_such_reward(case: Case, data: st.DataObj
 @given(case=method_cases(NAMES))
 def test_rollouts_to_which_nothing_applies_change_nothing(case: Case) -> None:
     name, batch, options = case
-    doubled = dataclasses.replace(
-        batch,
-        rewards=torch.cat([batch.rewards, torch.full_like(batch.rewards, math.nan)]),
-        group_ids=batch.group_ids.repeat(2),
-        token_counts=batch.token_counts.repeat(2),
-    )
+    doubled = with_rollouts_that_do_not_apply(batch)
     rows = slice(0, len(batch.rewards))
     actual, expected = result_of(name, doubled, options), result_of(name, batch, options)
     for field in FIELDS:

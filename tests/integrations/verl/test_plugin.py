@@ -15,8 +15,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from host_metrics import metric_names, needed_options
-from verl_parts import KEYS, data_proto, gd2po_config, legacy_trainer, per_rollout, verl_config, with_texts
+from host_metrics import metric_names
+from verl_parts import (
+    KEYS,
+    REWARDS,
+    TOKENS,
+    data_proto,
+    gd2po_config,
+    legacy_trainer,
+    per_rollout,
+    run_with,
+    verl_config,
+    with_texts,
+)
 
 from gd2po import METHODS, advantages, gd2po_advantages
 from gd2po.diagnosis import RewardLog
@@ -28,9 +39,7 @@ from verl.trainer.ppo import core_algos, ray_trainer  # isort: skip
 from verl.trainer.ppo.v1 import PPOTrainer, PPOTrainerSync, trainer_base  # isort: skip
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "advantages.json").read_text())
-REWARDS = np.random.default_rng(3).choice([0.0, 0.3, 0.5, 1.0], size=(8, 3)).tolist()
 UIDS = ["a"] * 4 + ["b"] * 4
-TOKENS = [3, 5, 1, 4, 2, 2, 6, 3]
 
 
 def advantages_of(config: Any, data: Any, **arguments: Any) -> torch.Tensor:
@@ -163,19 +172,8 @@ def test_every_option_reaches_the_core(options: list[str], keywords: dict[str, A
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_section_takes_every_method(method: str) -> None:
-    needed = needed_options(method, 3)
-    options = [f"{name}={value}" for name, value in needed.items()]
-    found = advantages_of(
-        gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]", *options), data_proto(REWARDS, UIDS, TOKENS)
-    )
-    expected = advantages(
-        torch.tensor(REWARDS),
-        torch.arange(8) // 4,
-        method=method,
-        reward_weights=[1, 0.5, 2],
-        token_counts=torch.tensor(TOKENS),
-        **needed,
-    ).advantages
+    config, expected = run_with(method)
+    found = advantages_of(config, data_proto(REWARDS, UIDS, TOKENS))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from host_metrics import metric_names, needed_options
-from verl_parts import KEYS, gd2po_config, per_rollout, v1_trainer, verl_config
+from host_metrics import metric_names
+from verl_parts import GROUP_IDS, KEYS, REWARDS, TOKENS, gd2po_config, per_rollout, run_with, v1_trainer, verl_config
 
-from gd2po import METHODS, advantages, gd2po_advantages
+from gd2po import METHODS, gd2po_advantages
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import InvalidInputError, RewardFunctionError
 
@@ -25,10 +25,6 @@ from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size  # i
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict  # isort: skip
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # of Ray's own processes
-
-REWARDS = np.random.default_rng(3).choice([0.0, 0.3, 0.5, 1.0], size=(8, 3)).tolist()
-TOKENS = [3, 5, 1, 4, 2, 2, 6, 3]
-GROUP_IDS = torch.arange(8) // 4
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +118,8 @@ def test_the_advantages_are_those_of_the_core(queue: Any, whitening: str) -> Non
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_section_takes_every_method(queue: Any, method: str) -> None:
-    needed = needed_options(method, 3)
-    options = [f"{name}={value}" for name, value in needed.items()]
-    found, _ = compute(queue(rows_of()), gd2po_config(f"method={method}", "reward_weights=[1,0.5,2]", *options))
-    expected = advantages(
-        torch.tensor(REWARDS),
-        GROUP_IDS,
-        method=method,
-        reward_weights=[1, 0.5, 2],
-        token_counts=torch.tensor(TOKENS),
-        **needed,
-    ).advantages
+    config, expected = run_with(method)
+    found, _ = compute(queue(rows_of()), config)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 

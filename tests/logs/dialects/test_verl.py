@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from log_fixtures import group_rewards, read
+from log_fixtures import group_rewards, read, write_json_lines
 
 from gd2po.diagnosis import RewardLog
 
@@ -21,7 +20,7 @@ def verl_rows(step: int, **extra: list[Any]) -> list[dict[str, Any]]:
 
 def write_verl(folder: Path, step: int, rows: list[dict[str, Any]]) -> None:
     folder.mkdir(exist_ok=True)
-    (folder / f"{step}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(folder / f"{step}.jsonl", rows)
 
 
 def test_a_verl_dump_with_components_groups_by_prompt(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from log_fixtures import group_rewards, limited_memory, read, write_bomb
+from log_fixtures import group_rewards, limited_memory, read, write_bomb, write_json_lines
 
 from gd2po.diagnosis import ColumnChoices, RewardLog
 from gd2po.errors import DataFormatError
@@ -19,12 +19,12 @@ from gd2po.errors import DataFormatError
 def test_an_absent_value_in_jsonl_is_an_error_and_null_is_not(tmp_path: Path) -> None:
     path = tmp_path / "rewards.jsonl"
     rows = [{"group": 1, "correctness": 1.0, "length": 0.5}, {"group": 1, "correctness": 0.0, "length": None}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"group": 1, "correctness": 1.0}]))
+    write_json_lines(path, [*rows, {"group": 1, "correctness": 1.0}])
     with pytest.raises(
         DataFormatError, match="line 3: no value for reward 'length' .*Write null where it does not apply"
     ):
         read(RewardLog(path))
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(path, rows)
     assert np.isnan(read(RewardLog(path)).rewards).tolist() == [[False, False], [False, True]]
 
 
@@ -43,7 +43,7 @@ def test_broken_json_is_named_and_can_be_skipped(tmp_path: Path) -> None:
 def test_jsonl_that_turns_from_whole_numbers_to_fractions_is_read(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     rows = [{"group": row // 4, "x": 1} for row in range(8000)] + [{"group": 1, "x": 0.5}]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(path, rows)
     log = RewardLog(path)
     assert sorted(set(read(log).rewards[:, 0].tolist())) == [0.5, 1]
 
@@ -52,7 +52,7 @@ def test_a_jsonl_line_longer_than_a_block_is_whole(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("gd2po.logs.tables.jsonl_table.BLOCK_BYTES", 64)
     path = tmp_path / "log.jsonl"
     rows = [{"group": 1, "x": row % 2, "completion": "word " * 50 * row} for row in range(6)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_json_lines(path, rows)
     log = RewardLog(path)
     assert read(log).rewards[:, 0].tolist() == [0, 1, 0, 1, 0, 1]
     assert log.texts([5])[5][1] == "word " * 250
@@ -70,7 +70,7 @@ def test_chat_messages_in_jsonl_group_and_show_as_text(tmp_path: Path) -> None:
         }
 
     path = tmp_path / "log.jsonl"
-    path.write_text("".join(json.dumps(row(ask, value)) + "\n" for value, ask in enumerate("aabba")))
+    write_json_lines(path, (row(ask, value) for value, ask in enumerate("aabba")))
     log = RewardLog(path)
     assert [len(group) for group in group_rewards(log)] == [3, 2]
     assert log.texts([2])[2] == ("Be brief.\nb", "B")
@@ -79,7 +79,7 @@ def test_chat_messages_in_jsonl_group_and_show_as_text(tmp_path: Path) -> None:
 def test_values_of_several_types_in_a_column_are_read_row_by_row(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     values = [True, 0.5, "1", None, "NaN", 2]
-    path.write_text("".join(json.dumps({"group": 1, "x": value}) + "\n" for value in values))
+    write_json_lines(path, ({"group": 1, "x": value} for value in values))
     np.testing.assert_array_equal(
         read(RewardLog(path)).rewards[:, 0], np.array([1, 0.5, 1, np.nan, np.nan, 2], np.float32)
     )
