@@ -45,6 +45,15 @@ def test_advice_looks_back_over_the_batches_of_the_session_and_is_said_once() ->
     assert not any(said[WINDOW:])
 
 
+def test_a_run_that_looks_for_its_threshold_is_not_told_to_look_for_it() -> None:
+    run = session(snr_threshold="auto", min_retained=0.2)
+    starved = {"conflict/retained/correct": 0.3, "conflict/retained_negative/correct": 0.3}
+    metrics = run.metrics(REWARDS, GROUP_IDS, run.advantages(REWARDS, GROUP_IDS, TOKENS)) | starved
+    said = [text for _ in range(WINDOW) for text in run.advice(metrics, REWARDS, GROUP_IDS, TOKENS)]
+    (advice,) = [text for text in said if "so the reward has little say" in text]
+    assert "raise min_retained" in advice
+
+
 def test_what_a_method_warns_of_is_said_once() -> None:
     run = session(method="dvao")
     metrics = run.metrics(REWARDS, GROUP_IDS, run.advantages(REWARDS, GROUP_IDS, TOKENS))

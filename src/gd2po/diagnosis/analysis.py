@@ -128,7 +128,7 @@ def diagnose(
     texts = shown_texts(log, sums, *found)
     families = families_section(log, names, *found, [k for k, one in enumerate(rewards) if one.counts], texts)
     own = next((method for method in evaluated.numbers if method.is_run), None)
-    evidence = Evidence(source, rewards, overall, explorer, estimates, kinds, families, own)
+    evidence = Evidence(source, rewards, overall, explorer, estimates, kinds, families, own, run)
     verdict = judge(evidence)
     return Diagnosis(
         source=source,

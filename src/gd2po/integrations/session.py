@@ -68,6 +68,8 @@ class Session:
         self.tally = RewardTally(len(self.reward_names))
         options = self.setting.resolved
         filtering = options.get("filtering", "none")
+        if filtering == "snr" and options["snr_threshold"] == "auto":
+            filtering = "auto"
         self._advisor = Advisor(
             self.reward_names,
             filters=None if filtering == "none" else filtering,

@@ -19,13 +19,20 @@ from gd2po.diagnosis.verdict.limits import (
 )
 from gd2po.report.wording import percent
 
+_LESS_FILTERING = {
+    "snr": "lower snr_threshold, or set snr_threshold='auto'",
+    "auto": "raise min_retained, or set snr_threshold to a low number",
+    "hard": "set filtering='snr' with a low snr_threshold, or snr_threshold='auto'",
+}
+
 
 class Advisor:
     """Watches the metrics of training batches.
 
     Args:
         reward_names: as in the metrics.
-        filters: whether rollouts are filtered: "snr", "hard", or None where the method keeps all.
+        filters: whether rollouts are filtered: "snr", "auto" where the threshold is found, "hard", or None where the
+            method keeps all.
         whitens_tokens: whether tokens, not rollouts, count once in whitening.
         reward_families: one per reward; None where none are declared.
         ranks: whether the method ranks rewards of a family, which bounds what one of them can do.
@@ -112,13 +119,10 @@ class Advisor:
             signal = self._mean(f"{PREFIX}/retained/{reward}")
             penalties = self._mean(f"{PREFIX}/retained_negative/{reward}")
             if signal < STARVED_RETAINED or penalties < STARVED_RETAINED:
-                way_out = (
-                    "set filtering='snr' with a low snr_threshold" if self._filters == "hard" else "lower snr_threshold"
-                )
                 found[f"starved {reward}"] = (
                     f"The filter keeps {percent(signal)} of the signal and {percent(penalties)} of the penalties of "
                     f"reward {reward!r} (means of {WINDOW} batches), so the reward has little say and may collapse: "
-                    f"{way_out}, or set snr_threshold='auto'."
+                    f"{_LESS_FILTERING[self._filters or '']}."
                 )
         return found
 
@@ -139,7 +143,7 @@ class Advisor:
     def _same_as_hard(self) -> dict[str, str]:
         conflicts, filtered = self._window(f"{PREFIX}/rate"), self._window(f"{PREFIX}/filtered_rate")
         threshold = self._mean(f"{PREFIX}/snr_threshold")
-        if self._filters != "snr" or not 0 < threshold < 1 or not sum(conflicts) > 0:
+        if self._filters not in ("snr", "auto") or not 0 < threshold < 1 or not sum(conflicts) > 0:
             return {}
         # Groups without any signal are not conflicts, so nothing but conflicts is ever filtered.
         if any(dropped < conflicting for dropped, conflicting in zip(filtered, conflicts, strict=True)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gd2po.core import Setting
 from gd2po.diagnosis.model import (
     Explorer,
     FamilyNumbers,
@@ -38,6 +39,8 @@ class Evidence:
     families: Sequence[FamilyNumbers]
     run: MethodNumbers | None
     """What the run's own method did, if it is known."""
+    setting: Setting | None
+    """That method and its options."""
 
     @property
     def names(self) -> list[str]:

@@ -11,6 +11,7 @@ from gd2po.core.tolerances import SNR_ROUNDING
 from gd2po.diagnosis.model import Finding, MethodNumbers, RewardNumbers, VerdictKind
 from gd2po.diagnosis.numbers.sums import threshold_index
 from gd2po.diagnosis.verdict.evidence import Evidence, Numbers
+from gd2po.diagnosis.verdict.filters import less_filtering
 from gd2po.diagnosis.verdict.limits import (
     DEAD_GROUPS,
     DOMINATING_SHARE,
@@ -80,7 +81,6 @@ def _starving(
     *,
     is_run: bool,
 ) -> Finding:
-    explorer = evidence.explorer
     parts = []
     for name, (signal, penalties) in kept.items():
         numbers |= {f"retained/{name}": signal, f"retained_negative/{name}": penalties}
@@ -89,12 +89,9 @@ def _starving(
         f"{whose} {join(parts)}. Rollouts that fail such a reward are dropped with the conflicts, so little holds it "
         "up any more."
     )
-    threshold = explorer.recommended_threshold
-    advice = (
-        f"Up to a threshold of {threshold:g} every reward keeps {percent(explorer.min_retained)} of both."
-        if threshold > 0
-        else f"No threshold leaves every reward {percent(explorer.min_retained)} of both: do not filter."
-    )
+    advice = less_filtering(evidence.setting if is_run else None, evidence.explorer)
+    if not is_run and evidence.setting is not None:
+        advice = f"{evidence.setting.label} drops nothing here. {advice}"
     level: Literal["act", "watch"] = "act" if is_run else "watch"
     title = "The filter starves a reward" if is_run else "GD²PO's default filter would starve a reward"
     return Finding("starved", level, title, text, advice, sureness, numbers)
