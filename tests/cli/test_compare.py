@@ -12,15 +12,18 @@ import time
 import types
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from gd2po.cli import app
 from gd2po.comparison.run import DEFAULT_METHODS
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
+from gd2po.training import INTERRUPTED
 from gd2po.training.compare import CompareOptions, compare_command, make_plan, parse_targets
 from gd2po.worlds.command import WorldOptions
 
@@ -154,6 +157,70 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     assert "holds another comparison: learning_rate is 1e-05 and was 0.001" in " ".join(output.split())
 
 
+@pytest.fixture
+def checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The calls of the check of the rewards; no run is made, and the comparison stops before its numbers."""
+    calls: list[Any] = []
+
+    def check(program: list[str], **options: Any) -> Any:
+        settings = yaml.safe_load(Path(program[-1]).read_text())
+        calls.append((program[:-1], settings["check_rewards"], settings["reward_funcs"]))
+        return SimpleNamespace(returncode=0)
+
+    def stop(runner: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gd2po.training.compare.subprocess.run", check)
+    monkeypatch.setattr("gd2po.training.compare.Runner.run", stop)
+    return calls
+
+
+def test_rewards_are_tried_once_for_all_runs_of_a_comparison(checked: list[Any]) -> None:
+    options = CompareOptions(methods="gdpo,grpo", seeds="0-1", output_dir="out")
+    assert compare_command(options, ()) == INTERRUPTED
+    (call,) = checked
+    rewards = ["tool_call_correctness", "tool_call_format", "think_length"]
+    assert call == ([sys.executable, "-m", "gd2po", "check-rewards", "--config"], True, rewards)
+    assert yaml.safe_load(Path("out/settings.yaml").read_text())["check_rewards"] is False  # of the runs
+    assert compare_command(options, ()) == INTERRUPTED  # the same command resumes it
+    assert len(checked) == 1
+
+
+def test_a_comparison_can_leave_the_check_of_its_rewards_out(checked: list[Any]) -> None:
+    assert (
+        compare_command(CompareOptions(methods="gdpo,grpo", output_dir="out"), ["--check_rewards", "false"])
+        == INTERRUPTED
+    )
+    assert not checked
+
+
+def test_a_comparison_whose_rewards_do_not_pass_leaves_nothing_behind(
+    checked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gd2po.training.compare.subprocess.run", lambda *_, **options: SimpleNamespace(returncode=2))
+    options = CompareOptions(methods="gdpo,grpo", output_dir="out")
+    for _ in range(2):  # the same command can start anew
+        with pytest.raises(ConfigError, match="The rewards did not pass their check before the first run"):
+            compare_command(options, ())
+    assert [path.name for path in Path("out").iterdir()] == [".lock"]
+
+
+@pytest.mark.slow
+def test_a_reward_that_can_never_teach_ends_a_comparison_before_its_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "never_teaches.py").write_text(
+        "import math\n\ndef dead(completions, **columns):\n    return [math.nan] * len(completions)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    arguments = [*SMALL, "--reward_funcs", "never_teaches.dead", "think_length", "--reward_kwargs", "{}"]
+    with pytest.raises(ConfigError, match="The rewards did not pass their check before the first run"):
+        compare_command(CompareOptions(methods="gdpo,grpo", output_dir="out"), arguments)
+    assert "`dead` returned NaN for all 8 rollouts" in " ".join(capfd.readouterr().out.split())
+
+
 @pytest.mark.slow
 def test_a_comparison_of_judges_shows_their_verifier_first_and_in_percent(tmp_path: Path) -> None:
     (tmp_path / "judges_and_verifier.py").write_text(JUDGES)
@@ -163,6 +230,7 @@ def test_a_comparison_of_judges_shows_their_verifier_first_and_in_percent(tmp_pa
                     *judged, "--reward_kwargs", "{}", cwd=tmp_path)  # fmt: skip
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
+    assert output.count("On 8 rollouts of builtin:toolcalls") == 1
     document = json.loads((tmp_path / "out" / "compare.json").read_text())
     assert (document["metrics"], document["shares"]) == (["verified", "brief", "polite"], ["verified"])
     for method in document["methods"]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +44,8 @@ EVALUATIONS = 5
 """Of each run, the one before training left out, unless `eval_every` says otherwise."""
 
 RUN_PROGRAM = (sys.executable, "-m", "gd2po.training.worker")
+CHECK_PROGRAM = (sys.executable, "-m", "gd2po", "check-rewards")
+"""In a process of its own: a reward model or a policy that it loads is gone before the first run."""
 
 _FIXED = ("--report_to", "none", "--html_report", "false")
 """A comparison has a page of its own."""
@@ -114,9 +118,11 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
             if options.threads is None:  # the default follows `jobs`, which may change from one time to the next
                 plan = dataclasses.replace(plan, threads=old.threads)
             require_same_comparison(folder, plan, old)
-        write_config(folder, base.resolved, files.SETTINGS)
-        write_plan(folder, plan)
         try:
+            if old is None and base.run.check_rewards:
+                _check_rewards(base)
+            write_config(folder, {**base.resolved, "check_rewards": False}, files.SETTINGS)
+            write_plan(folder, plan)
             Runner(plan, folder, RUN_PROGRAM, options.jobs, console).run()
         except KeyboardInterrupt:
             console.print(f"\nStopped. The same command resumes it: {folder}", highlight=False)
@@ -129,6 +135,22 @@ def compare_command(options: CompareOptions, arguments: Sequence[str]) -> int:
     print_comparison(comparison, console)
     print_written(written, console)
     return int(any(method.failed for method in comparison.methods))
+
+
+def _check_rewards(base: ParsedRun) -> None:
+    """Try the rewards, which are those of all runs, and print what is found.
+
+    Raises:
+        ConfigError: one can never teach anything, or the check cannot be made.
+    """
+    with tempfile.TemporaryDirectory() as folder:  # the comparison's own stays empty until there is one
+        write_config(Path(folder), base.resolved, files.SETTINGS)
+        tried = subprocess.run([*CHECK_PROGRAM, "--config", str(Path(folder, files.SETTINGS))], check=False)
+    if tried.returncode:
+        raise ConfigError(
+            "The rewards did not pass their check before the first run; what is wrong stands above. Repair it, or set "
+            "`check_rewards` to false to compare all the same."
+        )
 
 
 def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, ParsedRun]:
