@@ -19,6 +19,9 @@ from typer.testing import CliRunner
 from gd2po.cli import app
 from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
 
+COLOUR = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
+"""An escape sequence that sets a colour."""
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
@@ -104,6 +107,23 @@ def test_a_log_in_a_folder_named_for_a_setting_may_stand_after_the_weights(log: 
 def test_weights_that_make_no_sense_are_named(log: Path, weights: list[str], message: str) -> None:
     with pytest.raises((ConfigError, InvalidInputError), match=re.escape(message)):
         run(log, "--reward_weights", *weights)
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours", "escapes"),
+    [({}, False, False), ({"FORCE_COLOR": "1"}, True, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, True)],
+    ids=["pipe", "FORCE_COLOR", "NO_COLOR"],
+)
+def test_colours_are_for_terminals_and_for_nobody_who_wants_none(
+    log: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], colours: bool, escapes: bool
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    result = run(log)
+    shown = result.stdout + result.stderr
+    assert ("\x1b[" in shown, COLOUR.search(shown) is not None) == (escapes, colours)
 
 
 def test_families_by_name_add_the_methods_that_use_them(log: Path) -> None:

@@ -60,7 +60,7 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def api_bank(levels: Path, out: Path, *more: str) -> list[Any]:
     model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu", "--batch_size", "4")
     options = ("--levels", "1,2", "--output_dir", out, "--max_completion_length", "64")
-    return ["api-bank", "--data", levels, *options, *model, *more]
+    return ["api-bank", "--dataset_name", levels, *options, *model, *more]
 
 
 @pytest.fixture(scope="module")
@@ -115,11 +115,11 @@ def test_outputs_of_other_settings_are_not_mixed(levels: Path, whole: tuple[Path
     error = refused(*api_bank(levels, whole[0], "--max_completion_length", "65"))
     assert isinstance(error, ConfigError)
     assert "`max_completion_length` was 64, now 65" in str(error)
-    assert "`prompts` was" in str(refused(*api_bank(levels, whole[0], "--limit", "2")))
+    assert "`prompts` was" in str(refused(*api_bank(levels, whole[0], "--eval_prompts", "2")))
 
 
 def test_a_completion_ends_where_the_context_does(levels: Path, tmp_path: Path) -> None:
-    printed = done(*api_bank(levels, tmp_path, "--max_completion_length", "4096", "--limit", "1"))
+    printed = done(*api_bank(levels, tmp_path, "--max_completion_length", "4096", "--eval_prompts", "1"))
     assert "Completions end after" in printed
     assert "the model's context has 1024" in printed
 
@@ -136,10 +136,10 @@ def test_outputs_made_elsewhere_are_scored(levels: Path, tmp_path: Path, form: s
         file.write_text(json.dumps([{"level": 1, "index": n, "raw_output": text} for n, text in texts.items()]))
     else:
         file.write_text(json.dumps({f"Level1_{n}": {"raw_output": text} for n, text in texts.items()}))
-    printed = done("api-bank", "--data", levels, "--levels", "1", "--outputs", file)
+    printed = done("api-bank", "--dataset_name", levels, "--levels", "1", "--outputs", file)
     assert "50.00 %" in printed
     assert "Excluded, without an output in the file: 4 of 6 prompts." in printed
-    done("api-bank", "--data", levels, "--levels", "1", "--outputs", file, "--output_dir", tmp_path / "scored")
+    done("api-bank", "--dataset_name", levels, "--levels", "1", "--outputs", file, "--output_dir", tmp_path / "scored")
     scores = json.loads((tmp_path / "scored" / "scores.json").read_text())
     assert scores["scores"]["overall"] == {"num_outputs": 2, "accuracy": 0.5, "format": 0.5, "length": 0.0}
     assert scores["settings"] is None
@@ -161,18 +161,20 @@ def test_outputs_made_elsewhere_are_scored(levels: Path, tmp_path: Path, form: s
 def test_a_file_of_outputs_of_another_form_is_named(levels: Path, tmp_path: Path, content: str, message: str) -> None:
     file = tmp_path / "outputs.jsonl"
     file.write_text(content)
-    error = refused("api-bank", "--data", levels, "--levels", "1", "--outputs", file)
+    error = refused("api-bank", "--dataset_name", levels, "--levels", "1", "--outputs", file)
     assert isinstance(error, DataFormatError)
     assert message in str(error)
 
 
 def test_a_model_or_outputs_have_to_be_given(levels: Path, tmp_path: Path) -> None:
-    assert "Give either a policy (`model_name_or_path`)" in str(refused("api-bank", "--data", levels))
-    both = refused("api-bank", "--data", levels, "--model_name_or_path", "m", "--outputs", "o")
+    assert "Give either a policy (`model_name_or_path`)" in str(refused("api-bank", "--dataset_name", levels))
+    both = refused("api-bank", "--dataset_name", levels, "--model_name_or_path", "m", "--outputs", "o")
     assert "Give either a policy" in str(both)
-    assert "cannot read" in str(refused("api-bank", "--data", levels, "--levels", "1", "--outputs", tmp_path / "no"))
+    assert "cannot read" in str(
+        refused("api-bank", "--dataset_name", levels, "--levels", "1", "--outputs", tmp_path / "no")
+    )
     assert "there is no file" in str(
-        refused("api-bank", "--data", tmp_path, "--model_name_or_path", "builtin:toolcalls")
+        refused("api-bank", "--dataset_name", tmp_path, "--model_name_or_path", "builtin:toolcalls")
     )
 
 
@@ -262,7 +264,7 @@ def test_prompts_that_the_model_has_no_form_or_no_room_for_are_refused(levels: P
     model = tmp_path / "model"
     shutil.copytree(builtin_model("builtin:toolcalls"), model)
     options = ("--model_name_or_path", model, "--device", "cpu")
-    command = ["api-bank", "--data", levels, "--levels", "1", *options, "--output_dir"]
+    command = ["api-bank", "--dataset_name", levels, "--levels", "1", *options, "--output_dir"]
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "max_position_embeddings": 100}))
     error = refused(*command, tmp_path / "short")
@@ -298,7 +300,7 @@ def reward_models(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def safety(data: Path, rewards: str, out: Path, *more: str) -> list[Any]:
     model = ("--model_name_or_path", "builtin:toolcalls", "--device", "cpu", "--max_completion_length", "8")
-    return ["safety", "--data", data, "--reward_models", rewards, "--output_dir", out, *model, *more]
+    return ["safety", "--dataset_name", data, "--reward_models", rewards, "--output_dir", out, *model, *more]
 
 
 def test_safety_is_the_mean_of_each_reward_per_data_set(safety_data: Path, reward_models: str, tmp_path: Path) -> None:
@@ -348,5 +350,5 @@ def test_wrong_reward_models_and_data_are_named(safety_data: Path, reward_models
         refused(*safety(tmp_path / "none", reward_models, tmp_path / "o"))
     )
     save_classifier(tmp_path / "labels", num_labels=2)
-    error = refused(*safety(safety_data, f"x={tmp_path / 'labels'}", tmp_path / "o", "--limit", "1"))
+    error = refused(*safety(safety_data, f"x={tmp_path / 'labels'}", tmp_path / "o", "--eval_prompts", "1"))
     assert "needs one label, and its configuration has 2" in str(error)

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 
 import gd2po
 from gd2po.cli import app
-from gd2po.cli.command import OLD_NAMES
 from gd2po.cli.options import needing, resumable
-from gd2po.errors import MissingDependencyError
+from gd2po.errors import GD2POError, MissingDependencyError
 
 SOURCE = Path(gd2po.__file__).parent
-COMMANDS = ("diagnose", "compare", "evaluate api-bank", "evaluate toolcalls", "evaluate safety")
+COMMANDS = (
+    "diagnose", "replay", "compare", "check-rewards", "evaluate api-bank", "evaluate toolcalls", "evaluate safety"
+)  # fmt: skip
 
 
 def command(words: str) -> Any:
@@ -40,22 +41,6 @@ def test_options_are_documented_with_underscores_under_the_names_of_their_argume
         name = spelling.removeprefix("--")
         assert re.fullmatch(r"[a-z]\w*", name), spelling
         assert name in {parameter.name for parameter in command(words).params}
-
-
-def test_the_same_thing_has_the_same_name_in_all_commands() -> None:
-    for words in COMMANDS[1:]:
-        assert "--output_dir" in options(words)
-    for words in COMMANDS[2:]:
-        assert {"--model_name_or_path", "--model_revision", "--max_completion_length", "--dtype"} <= options(words)
-    assert "--eval_prompts" in options("compare") & options("evaluate toolcalls")
-    assert "--reward_weights" in options("diagnose")
-
-
-def test_every_old_name_stands_for_an_option_and_is_none() -> None:
-    known = set().union(*map(options, COMMANDS))
-    for old, new in OLD_NAMES.items():
-        assert f"--{new}" in known
-        assert f"--{old}" not in known
 
 
 def test_hyphens_and_old_names_are_understood_and_shown_nowhere(tmp_path: Path) -> None:
@@ -84,6 +69,82 @@ def test_old_names_reach_compare_and_its_fields_stay_as_they_are(monkeypatch: py
     assert fields == ["--learning-rate", "1e-3", "--model", "m"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "note"),
+    [
+        ("--data there --limit 5", "--dataset_name there --eval_prompts 5", "--data is now --dataset_name. --limit is"),
+        ("--data=there --max-new-tokens 9", "--dataset_name there --max_completion_length 9", "--data is now"),
+        ("--data there --backend vllm", "--dataset_name there --use_vllm", "--backend vllm is now --use_vllm"),
+    ],
+)
+def test_old_names_of_evaluate_mean_what_the_new_ones_do(
+    monkeypatch: pytest.MonkeyPatch, old: str, new: str, note: str
+) -> None:
+    asked: list[Any] = []
+
+    def ask(*arguments: Any, console: Any, **options: Any) -> None:
+        asked.append((arguments, options))
+        raise GD2POError
+
+    monkeypatch.setattr("gd2po.evaluation.run.api_bank.evaluate_api_bank", ask)
+    was, now = (
+        CliRunner().invoke(app, ["evaluate", "api-bank", *words.split(), "--model_name_or_path", "m"])
+        for words in (old, new)
+    )
+    assert asked[0] == asked[1]
+    assert note in was.stderr.replace("\nNote:", "")
+    assert (was.stdout, now.stderr) == ("", "")
+
+
+def test_the_words_of_a_thought_are_an_option_of_their_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "gd2po.evaluation.run.toolcalls.evaluate_toolcalls",
+        lambda *arguments, **options: asked.append(options) or 1 / 0,
+    )
+    line = ["evaluate", "toolcalls", "--reward_kwargs", "think_length.low=0.5", "--target_words", "20"]
+    result = CliRunner().invoke(app, line)
+    assert asked[0]["reward_kwargs"] == ["think_length.low=0.5", "think_length.target_words=20"]
+    assert result.stderr == "Note: --target_words is now --reward_kwargs think_length.target_words=20.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], False), (["--skip_bad_rows"], True), (["--skip_bad_rows", "true"], True), (["--skip-bad-rows=True"], True),
+        (["--skip_bad_rows", "false"], False), (["--skip_bad_rows=false"], False),
+    ],
+)  # fmt: skip
+def test_a_switch_may_have_a_value_as_in_train(monkeypatch: pytest.MonkeyPatch, words: list[str], told: bool) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("gd2po.diagnosis.RewardLog", lambda path, *_, **options: asked.append((path, options)) or 1 / 0)
+    for line in (["log.csv", *words], [*words, "log.csv"]):
+        assert isinstance(CliRunner().invoke(app, ["diagnose", *line]).exception, ZeroDivisionError)
+    assert [(path, options["skip_bad_rows"]) for path, options in asked] == [("log.csv", told)] * 2
+
+
+def test_check_rewards_takes_its_functions_as_train_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(
+        "gd2po.training.check_rewards.check_rewards_command", lambda options, console: asked.append(options) or 0
+    )
+    kwargs = ["--reward_kwargs", "f.x=1", "g.y=2"]
+    for line in (
+        ["my.f", "my.g", *kwargs], [*kwargs, "my.f", "my.g"], ["--reward_funcs", "my.f", "my.g", *kwargs],
+        [*kwargs, "--reward-funcs", "my.f", "my.g"], ["--reward_funcs=my.f", "my.g", *kwargs],
+    ):  # fmt: skip
+        assert CliRunner().invoke(app, ["check-rewards", *line], catch_exceptions=False).exit_code == 0
+    assert {(*options.reward_funcs, *options.reward_kwargs) for options in asked} == {
+        ("my.f", "my.g", "f.x=1", "g.y=2")
+    }
+
+
+def test_what_stands_after_two_hyphens_is_taken_as_it_is(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["diagnose", "--json", "-", "--", "--weights"])
+    assert result.stderr == ""
+    assert "--weights" in str(result.exception)
+
+
 def test_an_unknown_option_is_refused_with_the_nearest() -> None:
     result = CliRunner().invoke(app, ["diagnose", "log.csv", "--group_sise", "4"])
     assert result.exit_code == 2
@@ -110,6 +171,7 @@ def test_a_file_of_the_command_line_is_small(path: Path) -> None:
 
 
 COMMAND_LINES = {
+    "logs/dialects/swift.py": "ms-swift's own flags",
     "training/arguments.py": "the parser of a command line",
     "training/help.py": "the help of a command line",
     "training/compare.py": "command lines of the runs",

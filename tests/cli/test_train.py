@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import shlex
 import shutil
 import signal
@@ -37,6 +38,8 @@ SMALL = [
     *("--report_to", "none"),
 ]
 REWARDS = ["tool_call_correctness", "tool_call_format", "think_length"]
+COLOUR = re.compile(r"\x1b\[(\d+;)*(3[0-8]|4[0-8]|9[0-7]|10[0-7])(;\d+)*m")
+"""An escape sequence that sets a colour."""
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +139,30 @@ def test_the_next_commands_of_any_run_work_when_pasted(run_folder: Path, capsys:
     pasted = [line.strip() for line in shown.partition("Next:")[2].splitlines() if line.strip()]
     assert [line.startswith("#") for line in pasted] == [True, False] * (len(pasted) // 2)
     assert next_commands(run_folder, summary)[0][1].endswith(f"{run_folder.name}-gdpo-2")
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours", "escapes"),
+    [({}, False, False), ({"FORCE_COLOR": "1"}, True, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, True)],
+    ids=["pipe", "FORCE_COLOR", "NO_COLOR"],
+)
+def test_colours_are_for_terminals_and_for_nobody_who_wants_none(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    environment: dict[str, str],
+    colours: bool,
+    escapes: bool,
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", **environment}.items():
+        monkeypatch.setenv(name, value)
+    own = ["--output_dir", str(tmp_path / "run"), "--max_steps", "1", "--eval_prompts", "0"]
+    assert train_command([*SMALL, *own, "--check_rewards", "false"]) == 0
+    shown = "".join(capsys.readouterr())
+    assert "Run folder:" in shown
+    assert ("\x1b[" in shown, COLOUR.search(shown) is not None) == (escapes, colours)
 
 
 def test_the_trained_policy_loads_and_generates(run_folder: Path) -> None:

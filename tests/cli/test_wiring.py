@@ -42,7 +42,8 @@ def asked(
         if word not in getattr(command, "commands", ()):
             break
         command = command.commands[word]
-    options = {spelling for parameter in command.params for spelling in parameter.opts if spelling.startswith("--")}
+    shown = [parameter for parameter in command.params if not getattr(parameter, "hidden", False)]
+    options = {spelling for parameter in shown for spelling in parameter.opts if spelling.startswith("--")}
     assert without is None or options - set(without) == {word for word in words if word.startswith("--")}
     result = CliRunner().invoke(app, list(words))
     assert isinstance(result.exception, Asked), result.output
@@ -50,7 +51,7 @@ def asked(
 
 
 POLICY = {
-    "model_name_or_path": "m", "backend": "vllm", "max_completion_length": "7", "batch_size": "3", "dtype": "float32",
+    "model_name_or_path": "m", "use_vllm": "true", "max_completion_length": "7", "batch_size": "3", "dtype": "float32",
     "device": "cpu", "gguf_file": "f.gguf", "model_revision": "r",
 }  # fmt: skip
 CHOICE = PolicyChoice(
@@ -59,31 +60,34 @@ CHOICE = PolicyChoice(
 )  # fmt: skip
 
 
+OF_REWARDS = ["think_length.target_words=20", "judge_a.noise=0"]
+
+
 def words(**options: str) -> list[str]:
     return [word for name, value in options.items() for word in (f"--{name}", value)]
 
 
 def test_api_bank(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = words(**POLICY, data="d", levels="1,3", outputs="o", output_dir="out", limit="5")
+    given = words(**POLICY, dataset_name="d", levels="1,3", outputs="o", output_dir="out", eval_prompts="5")
     name = "gd2po.evaluation.run.api_bank.evaluate_api_bank"
     arguments, options = asked(monkeypatch, name, "evaluate", "api-bank", *given, "--trust_remote_code").args
     assert arguments == ("d", CHOICE)
     assert options.pop("console")
-    assert options == {"outputs": "o", "output_dir": "out", "levels": [1, 3], "limit": 5}
+    assert options == {"outputs": "o", "output_dir": "out", "levels": [1, 3], "eval_prompts": 5}
 
 
 def test_toolcalls(monkeypatch: pytest.MonkeyPatch) -> None:
     given = words(**POLICY, temperature="0.5", seed="4", outputs="o", output_dir="out", eval_prompts="9")
-    given += ["--target_words", "20", "--trust_remote_code"]
+    given += ["--reward_kwargs", "think_length.target_words=20", "judge_a.noise=0", "--trust_remote_code"]
     name = "gd2po.evaluation.run.toolcalls.evaluate_toolcalls"
     ((policy,), options) = asked(monkeypatch, name, "evaluate", "toolcalls", *given).args
     assert (policy.temperature, policy.seed, policy.max_completion_length, policy.batch_size) == (0.5, 4, 7, 3)
     assert options.pop("console")
-    assert options == {"outputs": "o", "output_dir": "out", "eval_prompts": 9, "target_words": 20.0}
+    assert options == {"outputs": "o", "output_dir": "out", "eval_prompts": 9, "reward_kwargs": OF_REWARDS}
 
 
 def test_safety(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = words(**POLICY, data="d", reward_models="a=x,b=y", outputs="o", output_dir="out", limit="5")
+    given = words(**POLICY, dataset_name="d", reward_models="a=x,b=y", outputs="o", output_dir="out", eval_prompts="5")
     given += [*words(max_prompt_tokens="11", reward_batch_size="2"), "--trust_remote_code"]
     name = "gd2po.evaluation.run.safety.evaluate_safety"
     arguments, options = asked(monkeypatch, name, "evaluate", "safety", *given).args
@@ -92,7 +96,7 @@ def test_safety(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (policy.max_prompt_tokens, policy.dtype, policy.model_revision) == (11, "float32", "r")
     assert options.pop("console")
     rewards = {"batch_size": 2, "dtype": "float32", "device": "cpu", "trust_remote_code": True}
-    assert options == {"outputs": "o", "output_dir": "out", "limit": 5, "reward_options": rewards}
+    assert options == {"outputs": "o", "output_dir": "out", "eval_prompts": 5, "reward_options": rewards}
 
 
 def test_compare(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_a_folder_gives_its_test_files_at_any_depth(tmp_path: Path) -> None:
         ("pku/test/0", "PKU", "a"),
         ("pku/test/1", "PKU", "b"),
     ]
-    assert [prompt.key for prompt in load_safety_prompts(tmp_path, limit=1)] == ["alpaca_test/0", "pku/test/0"]
+    assert [prompt.key for prompt in load_safety_prompts(tmp_path, eval_prompts=1)] == ["alpaca_test/0", "pku/test/0"]
 
 
 def test_a_file_may_have_any_name(tmp_path: Path) -> None:
@@ -41,12 +41,12 @@ def test_what_holds_no_prompts_is_named(tmp_path: Path) -> None:
     write(tmp_path / "test.parquet", prompt=["a", ""])
     with pytest.raises(DataFormatError, match="row 1: `prompt` is empty"):
         load_safety_prompts(tmp_path)
-    with pytest.raises(InvalidInputError, match="`limit` must be at least 1"):
-        load_safety_prompts(tmp_path, limit=0)
+    with pytest.raises(InvalidInputError, match="`eval_prompts` must be at least 1"):
+        load_safety_prompts(tmp_path, eval_prompts=0)
 
 
 def test_the_real_prompts_of_the_safety_evaluation_load(real_data: Path) -> None:
-    prompts = load_safety_prompts(real_data / "safe_alignment", limit=20)
+    prompts = load_safety_prompts(real_data / "safe_alignment", eval_prompts=20)
     counts: dict[str, int] = {}
     for prompt in prompts:
         counts[prompt.dataset] = counts.get(prompt.dataset, 0) + 1

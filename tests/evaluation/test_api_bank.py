@@ -158,7 +158,7 @@ def test_levels_are_read_in_order_and_up_to_the_limit(tmp_path: Path) -> None:
     assert [sample.key for sample in samples] == ["2/0", "1/0", "1/1"]
     assert samples[0].prompt == [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
     assert reference_call(samples[0].answer) == ANSWER
-    assert len(load_api_bank(tmp_path, [1], limit=1)) == 1
+    assert len(load_api_bank(tmp_path, [1], eval_prompts=1)) == 1
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_missing_files_and_wrong_levels_are_named(tmp_path: Path) -> None:
     for levels in ([4], [], [1, 1]):
         with pytest.raises(InvalidInputError, match="`levels` must be some of 1, 2 and 3"):
             load_api_bank(tmp_path, levels)
-    with pytest.raises(InvalidInputError, match="`limit` must be at least 1"):
-        load_api_bank(tmp_path, [1], limit=0)
+    with pytest.raises(InvalidInputError, match="`eval_prompts` must be at least 1"):
+        load_api_bank(tmp_path, [1], eval_prompts=0)
 
 
 def test_the_real_files_load_and_hold_the_golden_references(real_data: Path) -> None:

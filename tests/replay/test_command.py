@@ -16,7 +16,7 @@ def test_page_and_numbers_are_written_where_asked(tmp_path: Path) -> None:
     log = open_log(write(tmp_path / "log.csv", fooled(10)))
     html, numbers = tmp_path / "out" / "replay.html", tmp_path / "out" / "replay.json"
     asked = ReplayOptions(
-        "quality", methods="gdpo", own_methods=["half:method=gd2po,snr_threshold=0.5"], learning_rates="1",
+        "quality", methods="gdpo", own_methods=["half:advantage_estimator=gd2po,snr_threshold=0.5"], learning_rates="1",
         reward_weights={"brief": 0.5}, html=str(html), json=str(numbers),
     )  # fmt: skip
     told: list[str] = []

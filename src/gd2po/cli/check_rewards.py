@@ -7,42 +7,31 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gd2po.cli import run_options as options
 from gd2po.cli.options import needing
 
 
 def check_rewards(
     reward_funcs: Annotated[
         list[str] | None,
-        typer.Argument(help="Reward functions: built-in names or my_module.my_function.", show_default=False),
+        typer.Argument(
+            help="Reward functions: tool_call_correctness, tool_call_format, think_length, or dotted import paths such "
+            "as my_rewards.brevity (looked up from the current directory too).",
+            show_default=False,
+        ),
     ] = None,
-    reward_kwargs: Annotated[
-        str | None, typer.Option("--reward_kwargs", help="Options per function, as JSON.", show_default=False)
-    ] = None,
+    reward_kwargs: options.RewardKwargs = None,
     dataset_name: Annotated[
-        str | None, typer.Option("--dataset_name", help="Prompts to check on.", show_default=False)
-    ] = None,
-    dataset_config: Annotated[
-        str | None, typer.Option("--dataset_config", help="Configuration of a hub dataset.", show_default=False)
-    ] = None,
-    dataset_train_split: Annotated[
-        str | None, typer.Option("--dataset_train_split", help="Split to check on.", show_default="train")
-    ] = None,
-    model_name_or_path: Annotated[
         str | None,
-        typer.Option("--model_name_or_path", help="Policy whose rollouts to check on.", show_default=False),
+        options.dataset_name("builtin:toolcalls, a Parquet or JSON file or folder, a URL, or a dataset of the hub"),
     ] = None,
-    model_revision: Annotated[
-        str | None, typer.Option("--model_revision", help="Branch, tag or commit of a hub id.", show_default=False)
-    ] = None,
-    gguf_file: Annotated[
-        str | None, typer.Option("--gguf_file", help="File in the model's folder, for GGUF.", show_default=False)
-    ] = None,
-    max_completion_length: Annotated[
-        int | None, typer.Option("--max_completion_length", help="Longest rollout, in tokens.", show_default="512")
-    ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="Recipe or YAML file of a run, for all of these.", show_default=False)
-    ] = None,
+    dataset_config: options.DatasetConfig = None,
+    dataset_train_split: options.DatasetTrainSplit = None,
+    model_name_or_path: options.ModelNameOrPath = None,
+    model_revision: options.ModelRevision = None,
+    gguf_file: options.GgufFile = None,
+    max_completion_length: Annotated[int | None, options.max_completion_length("512")] = None,
+    config: Annotated[str | None, typer.Option(help=options.CONFIG_HELP, show_default=False)] = None,
 ) -> None:
     """Try reward functions before a run does: on rollouts of a policy, on your answers, or on built-in samples.
 

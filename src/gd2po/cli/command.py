@@ -16,6 +16,8 @@ OLD_NAMES: Final[Mapping[str, str]] = MappingProxyType({
     "revision": "model_revision",
     "max_new_tokens": "max_completion_length",
     "size": "eval_prompts",
+    "limit": "eval_prompts",
+    "data": "dataset_name",
     "weights": "reward_weights",
 })  # fmt: skip
 """Names that some options had once. They work as well, with a note, and are shown nowhere."""
@@ -48,7 +50,11 @@ class Command(TyperCommand):
             if option is None:
                 free += not flag.startswith("-")
                 continue
-            if sign or getattr(option, "is_flag", False):
+            if getattr(option, "is_flag", False):
+                told = value if sign else rest.pop(0) if rest and rest[0].lower() in ("true", "false") else "true"
+                words[-1:] = [flag] if told.lower() == "true" else [] if told.lower() == "false" else words[-1:]
+                continue
+            if sign:
                 continue
             words += rest[:1]
             del rest[:1]
@@ -69,5 +75,10 @@ def _name_now(flag: str, known: Collection[str]) -> str:
     new = f"--{OLD_NAMES.get(name, name)}"
     if new not in known:
         return flag
-    typer.echo(f"Note: {flag} is now {new}.", err=True)
+    say_new_name(flag, new)
     return new
+
+
+def say_new_name(old: str, new: str) -> None:
+    """Tell whoever typed an old name, where it disturbs no output."""
+    typer.echo(f"Note: {old} is now {new}.", err=True)

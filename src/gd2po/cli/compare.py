@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from gd2po.cli import method_options, run_options
 from gd2po.cli.options import needing, refuse_beside, resumable
 from gd2po.comparison.run import DEFAULT_METHODS
 
@@ -15,27 +16,20 @@ _OF_WORLDS = ("learning_rates", "sweep")
 
 def compare(
     context: typer.Context,
-    config: Annotated[str, typer.Option(help="A packaged recipe or a YAML file, as of gd2po train.")] = "quickstart",
-    methods: Annotated[str, typer.Option(help="Built-in methods to compare, or '' for none.")] = DEFAULT_METHODS,
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),
-    ] = None,
+    config: Annotated[str, typer.Option(help=run_options.CONFIG_HELP)] = "quickstart",
+    methods: Annotated[str, typer.Option(help=method_options.METHODS_HELP)] = DEFAULT_METHODS,
+    method: method_options.Method = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds: 0-4, or 0,1,7.", show_default="0-4; 0-23 in worlds")] = None,
     jobs: Annotated[int, typer.Option(help="Runs at a time.")] = 1,
     threads: Annotated[int | None, typer.Option(help="Threads of each run.", show_default="cores / jobs")] = None,
-    output_dir: Annotated[
-        str | None,
-        typer.Option("--output_dir", help="Folder of the comparison.", show_default="runs/compare-CONFIG"),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(help="Method that the others are compared with.", show_default="gdpo, or the first"),
-    ] = None,
-    eval_prompts: Annotated[int, typer.Option("--eval_prompts", help="Held-out prompts.")] = 256,
+    output_dir: Annotated[str | None, run_options.output_dir("runs/compare-CONFIG")] = None,
+    baseline: method_options.Baseline = None,
+    eval_prompts: Annotated[int, typer.Option("--eval_prompts", help=run_options.EVAL_PROMPTS_HELP)] = 256,
     eval_every: Annotated[
         int | None,
-        typer.Option("--eval_every", help="Steps between two evaluations.", show_default="a fifth of all"),
+        typer.Option(
+            "--eval_every", help="Also score them every N steps of training.", show_default="a fifth of all steps"
+        ),
     ] = None,
     target: Annotated[
         list[str] | None,
@@ -47,7 +41,7 @@ def compare(
     ] = None,
     learning_rates: Annotated[
         str | None,
-        typer.Option("--learning_rates", help="Grid in worlds: 0.3,1,3.", show_default="each world's own"),
+        typer.Option("--learning_rates", help=method_options.LEARNING_RATES_HELP, show_default="each world's own"),
     ] = None,
     sweep: Annotated[
         str | None, typer.Option(help="Turn a knob of one world: rare_gross.size=0,1,2,3.", show_default=False)

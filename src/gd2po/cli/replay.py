@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from gd2po.cli import log_options as options
+from gd2po.cli import method_options
 from gd2po.cli.options import needing
 from gd2po.cli.parsing import parse_families, parse_names, parse_step_range, parse_weights
 from gd2po.replay.defaults import LEARNING_RATES, METHODS
@@ -19,17 +20,11 @@ def replay(
         str | None,
         typer.Option(help="Column that judges the methods.", show_default="each reward in turn"),
     ] = None,
-    methods: Annotated[str, typer.Option(help="Built-in methods to compare, or '' for none.")] = ",".join(METHODS),
-    method: Annotated[
-        list[str] | None,
-        typer.Option(help="A method of your own, name:key=value,key=value; may be repeated.", show_default=False),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(help="Method that the others are compared with.", show_default="gdpo, or the first"),
-    ] = None,
+    methods: Annotated[str, typer.Option(help=method_options.METHODS_HELP)] = ",".join(METHODS),
+    method: method_options.Method = None,
+    baseline: method_options.Baseline = None,
     learning_rates: Annotated[
-        str, typer.Option("--learning_rates", help="The grid that every method is tried on.")
+        str, typer.Option("--learning_rates", help=method_options.LEARNING_RATES_HELP)
     ] = ",".join(map("{:g}".format, LEARNING_RATES)),
     html: options.Html = None,
     json: options.Json = None,

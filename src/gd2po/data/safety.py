@@ -24,27 +24,27 @@ class SafetyPrompt:
     """Text or messages."""
 
 
-def load_safety_prompts(source: str | os.PathLike[str], *, limit: int | None = None) -> list[SafetyPrompt]:
+def load_safety_prompts(source: str | os.PathLike[str], *, eval_prompts: int | None = None) -> list[SafetyPrompt]:
     """The prompts of a file, or of every test file in a folder.
 
     Args:
         source: a Parquet, JSON, JSON lines or CSV file with the column `prompt`, and `data_source` if it has one; or a
             folder: then all such files in it, at any depth, with `test` in their names.
-        limit: at most so many prompts of each file, the first ones; None for all.
+        eval_prompts: at most so many prompts of each file, the first ones; None for all.
 
     Returns:
         Prompts in the order of the files' names and of their rows.
 
     Raises:
         DataFormatError: there is no such file, or one without prompts.
-        InvalidInputError: `limit` is below 1.
+        InvalidInputError: `eval_prompts` is below 1.
     """
-    if limit is not None and limit < 1:
-        raise InvalidInputError(f"`limit` must be at least 1, got {limit}. Leave it out for all prompts.")
+    if eval_prompts is not None and eval_prompts < 1:
+        raise InvalidInputError(f"`eval_prompts` must be at least 1, got {eval_prompts}. Leave it out for all prompts.")
     root = Path(source)
     prompts = []
     for file in _files(root):
-        dataset = load_prompts(str(file), size=limit)
+        dataset = load_prompts(str(file), size=eval_prompts)
         require_columns(dataset, ["prompt"], file)
         name = (file.relative_to(root) if root.is_dir() else Path(file.name)).with_suffix("").as_posix()
         for index, row in enumerate(dataset):
@@ -62,7 +62,7 @@ def _files(root: Path) -> list[Path]:
     files = sorted(file for file in root.rglob("*test*") if file.suffix in suffixes) if root.is_dir() else []
     if not files:
         raise DataFormatError(
-            f"`data`: {root} is neither a file nor a folder with test files of prompts. Give a Parquet, JSON or CSV "
-            "file, or a folder with such files, like alpaca_test.parquet."
+            f"`dataset_name`: {root} is neither a file nor a folder with test files of prompts. Give a Parquet, JSON "
+            "or CSV file, or a folder with such files, like alpaca_test.parquet."
         )
     return files

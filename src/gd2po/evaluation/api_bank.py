@@ -138,7 +138,7 @@ def reference_call(answer: Any) -> Mapping[str, Any]:
 
 
 def load_api_bank(
-    folder: str | os.PathLike[str], levels: Sequence[int] = LEVELS, *, limit: int | None = None
+    folder: str | os.PathLike[str], levels: Sequence[int] = LEVELS, *, eval_prompts: int | None = None
 ) -> list[ApiBankSample]:
     """The samples of API-Bank, in the order of levels and files.
 
@@ -146,10 +146,10 @@ def load_api_bank(
         folder: holds `level-1-api_processed.json` and so on: lists of objects with the texts `system` and `user` and
             the reference `answer`.
         levels: which levels.
-        limit: at most so many samples of each level, the first ones; None for all.
+        eval_prompts: at most so many samples of each level, the first ones; None for all.
 
     Raises:
-        InvalidInputError: an unknown level, one twice, or a limit below 1.
+        InvalidInputError: an unknown level, one twice, or `eval_prompts` below 1.
         DataFormatError: a file is missing, not JSON, empty, or a sample is not what it has to be.
 
     Source: files of the official repository Qwen-Applications/GD2PO, `tool-calling/API_Bank`.
@@ -157,13 +157,13 @@ def load_api_bank(
     unknown = [level for level in levels if level not in LEVELS]
     if unknown or not levels or len(set(levels)) < len(levels):
         raise InvalidInputError(f"`levels` must be some of 1, 2 and 3, each once: got {list(levels)}.")
-    if limit is not None and limit < 1:
-        raise InvalidInputError(f"`limit` must be at least 1, got {limit}. Leave it out for all samples.")
+    if eval_prompts is not None and eval_prompts < 1:
+        raise InvalidInputError(f"`eval_prompts` must be at least 1, got {eval_prompts}. Leave it out for all samples.")
     samples = []
     for level in levels:
         path = Path(folder) / f"level-{level}-api_processed.json"
         rows = _read_level(path)
-        samples += [_sample(level, index, row, path) for index, row in enumerate(rows[:limit])]
+        samples += [_sample(level, index, row, path) for index, row in enumerate(rows[:eval_prompts])]
     return samples
 
 
@@ -267,7 +267,7 @@ def _read_level(path: Path) -> list[Any]:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataFormatError(
-            f"`data`: there is no file {path}. Give the folder that holds level-1-api_processed.json, "
+            f"`dataset_name`: there is no file {path}. Give the folder that holds level-1-api_processed.json, "
             "level-2-api_processed.json and level-3-api_processed.json, or choose among the levels there are."
         ) from error
     except (OSError, ValueError) as error:

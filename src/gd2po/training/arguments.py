@@ -140,6 +140,10 @@ class WarmStartArguments:
     )
 
 
+RUN_FIELDS = (RunArguments, GD2POConfig, ModelConfig)
+"""The dataclasses whose fields are the options of `gd2po train`."""
+
+
 class RunParser(TrlParser):  # type: ignore[misc]
     """TRL's parser, raising `ConfigError` instead of exiting, and remembering what it parsed."""
 
@@ -206,7 +210,6 @@ def parse_run(argv: Sequence[str], output_dir: str) -> ParsedRun:
     own_task = any(argument.split("=")[0] in _flags("model_name_or_path", "dataset_name") for argument in argv)
     if config is None and not own_task:
         config = DEFAULT_RECIPE
-    fields = (RunArguments, GD2POConfig, ModelConfig)
     unused = _OF_HELD_OUT_PROMPTS if _last_value(argv, "eval_prompts") == "0" else ()
     values = read_config(config, "train") if config else {}
     values = {key: value for key, value in values.items() if key not in unused}
@@ -214,7 +217,7 @@ def parse_run(argv: Sequence[str], output_dir: str) -> ParsedRun:
     rewards = _last_values(argv, "reward_funcs")
     if rewards is not None:
         values, notes = without_dropped(values, rewards)
-    (run, training, model), resolved, changed = _parse(argv, config, values, fields, "train", output_dir)
+    (run, training, model), resolved, changed = _parse(argv, config, values, RUN_FIELDS, "train", output_dir)
     return ParsedRun(run, training, model, config or "", resolved, changed, tuple(notes))
 
 
@@ -248,10 +251,7 @@ def _parse(
     stem = recipe_path(config).stem if config else "run"
     values.setdefault("output_dir", output_dir.format(recipe=stem))
 
-    parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
-    parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
-    for name in _OF_SEVERAL_WORDS:
-        _take_several(parser, name)
+    parser = make_parser(fields, command)
     defaults = {action.dest: action.default for action in reversed(parser._actions)}  # not those of `--no_...`
     known = sorted({action.dest for action in parser._actions} - {"help", "config"})
     _refuse_unknown([key for key in values if key not in known], known, f"{config}: ", command)
@@ -276,6 +276,15 @@ def _parse(
     resolved |= _as_in_yaml(parsed)
     changed = {key: value for key, value in resolved.items() if value != defaults[key]}
     return parsed[: len(fields)], resolved, changed
+
+
+def make_parser(fields: tuple[Any, ...], command: str) -> RunParser:
+    """The parser of a command whose options are the fields of these dataclasses."""
+    parser = RunParser(fields, allow_abbrev=False, prog=f"gd2po {command}")
+    parser.add_argument("--config", metavar="RECIPE_OR_PATH", help="A packaged recipe or a YAML file.")
+    for name in _OF_SEVERAL_WORDS:
+        _take_several(parser, name)
+    return parser
 
 
 def _as_in_yaml(parsed: Sequence[Any]) -> dict[str, Any]:

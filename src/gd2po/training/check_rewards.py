@@ -28,7 +28,7 @@ class CheckOptions:
 
     config: str | None = None
     reward_funcs: list[str] | None = None
-    reward_kwargs: str | None = None
+    reward_kwargs: list[str] | None = None
     dataset_name: str | None = None
     dataset_config: str | None = None
     dataset_train_split: str | None = None

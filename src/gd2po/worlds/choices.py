@@ -53,7 +53,7 @@ def choose_settings(names: Sequence[str], own: Sequence[str]) -> dict[str, Setti
 
     Args:
         names: of built-in methods.
-        own: `name:key=value,key=value` each, the keys `method` and options of it.
+        own: `name:key=value,key=value` each, the keys `advantage_estimator` and options of it.
 
     Raises:
         ConfigError: an unknown, repeated or malformed method, an option that it has not, or two that are the same.

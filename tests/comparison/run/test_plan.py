@@ -42,6 +42,12 @@ def test_a_value_may_hold_commas_and_lists() -> None:
     assert (name, overrides) == ("mine", {"model_init_kwargs": '{"a": 1, "b": 2}', "reward_weights": "1 2"})
 
 
+def test_the_method_itself_goes_by_the_name_that_it_has_in_worlds_and_replays_too() -> None:
+    assert plans.parse_method("half:method=gd2po") == plans.parse_method("half:advantage_estimator=gd2po")
+    with pytest.raises(ConfigError, match="sets `advantage_estimator` twice"):
+        plans.parse_method("half:method=gd2po,advantage_estimator=gdpo")
+
+
 def test_methods_keep_their_order() -> None:
     assert list(plans.choose_methods(["grpo", "gdpo"], ["a:snr_eps=1"])) == ["grpo", "gdpo", "a"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from gd2po.errors import DataFormatError
+from gd2po.errors import ConfigError, DataFormatError, InvalidInputError
 from gd2po.evaluation.run.scoring import scoring_of
 from gd2po.rewards import callable_name
 
@@ -39,7 +40,28 @@ def test_a_run_folder_is_scored_as_in_the_run(tmp_path: Path) -> None:
     assert scoring.reward_funcs[1](completions=LONG_THOUGHT) == [1.0]
     assert (scoring.level, scoring.target_words, scoring.max_completion_length) == ("easy", 16, 64)
     assert any("mine.secret" in note for note in scoring.notes)
-    assert scoring_of(folder, 32).reward_funcs[1](completions=LONG_THOUGHT) == [0.5]
+    for written in ({"think_length": {"target_words": 32}}, ["think_length.target_words=32"]):
+        assert scoring_of(folder, written).reward_funcs[1](completions=LONG_THOUGHT) == [0.5]
+    assert scoring_of(folder, "think_length.low=0.5").target_words == 16  # the run's other options stay
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("think_lenght.target_words=9", "names 'think_lenght', which is not scored. Did you mean 'think_length'?"),
+        ("think_length.target_words=many", "think_length.target_words must be a number: got 'many'"),
+        ("think_length.target=9", "`think_length` has no option `target`"),
+    ],
+)
+def test_options_of_rewards_that_make_no_sense_are_named(written: str, message: str) -> None:
+    with pytest.raises((ConfigError, InvalidInputError), match=re.escape(message)):
+        scoring_of(None, written)
+
+
+def test_options_in_a_run_folder_may_be_text_as_an_older_command_line_left_them(tmp_path: Path) -> None:
+    text = '{"think_length": {"target_words": 16}}'
+    folder = run_folder(tmp_path, dataset_name="builtin:toolcalls", reward_funcs=["think_length"], reward_kwargs=text)
+    assert scoring_of(folder).target_words == 16
 
 
 @pytest.mark.parametrize("config", [None, {"dataset_name": "prompts.parquet", "reward_funcs": ["judge_a"]}])

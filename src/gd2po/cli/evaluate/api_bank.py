@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gd2po.cli import run_options
 from gd2po.cli.evaluate import options
 from gd2po.cli.evaluate.parsing import parse_levels
 from gd2po.cli.options import needing, resumable
@@ -13,12 +14,12 @@ from gd2po.cli.options import needing, resumable
 
 @options.with_policy("api-bank")
 def api_bank(
-    data: Annotated[str, typer.Option(help="Folder with level-1-api_processed.json and so on.")],
+    dataset_name: Annotated[str, run_options.dataset_name("the folder with level-1-api_processed.json and so on")],
     *,
     levels: Annotated[str, typer.Option(help="Which levels.")] = "1,2,3",
     outputs: options.Outputs = None,
     output_dir: options.OutputDir = None,
-    limit: options.Limit = None,
+    eval_prompts: options.EvalPrompts = None,
     policy: dict[str, Any],
 ) -> None:
     """Score tool calls on API-Bank: accuracy, format and length of thought, per level and overall."""
@@ -29,12 +30,12 @@ def api_bank(
     chosen = options.chosen_policy(**policy)
     with resumable() as console:
         evaluation = evaluate_api_bank(
-            data,
+            dataset_name,
             chosen,
             outputs=outputs,
             output_dir=output_dir,
             levels=parse_levels(levels),
-            limit=limit,
+            eval_prompts=eval_prompts,
             console=console,
         )
     print_api_bank(evaluation, console)

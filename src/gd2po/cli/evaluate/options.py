@@ -9,38 +9,34 @@ from typing import Annotated, Any
 
 import typer
 
+from gd2po.cli import run_options
+from gd2po.cli.command import say_new_name
 from gd2po.evaluation.run.policy import LONGEST_COMPLETION, PolicyChoice
 
 Outputs = Annotated[
     str | None, typer.Option("--outputs", help="Score the outputs of this file instead.", show_default=False)
 ]
-OutputDir = Annotated[
-    str | None,
-    typer.Option("--output_dir", help="Folder for outputs and scores.", show_default="runs/BENCHMARK-MODEL"),
+OutputDir = Annotated[str | None, run_options.output_dir("runs/BENCHMARK-MODEL")]
+EvalPrompts = Annotated[
+    int | None,
+    typer.Option("--eval_prompts", help=run_options.EVAL_PROMPTS_HELP, show_default="all of each part"),
 ]
-Limit = Annotated[int | None, typer.Option(help="Only the first N prompts of each part.", show_default=False)]
 
 
 def _policy(
-    model_name_or_path: Annotated[
-        str | None,
-        typer.Option("--model_name_or_path", help="Folder or hub id, or builtin:toolcalls.", show_default=False),
-    ] = None,
-    backend: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
-    max_completion_length: Annotated[
-        int | None, typer.Option("--max_completion_length", help="Longest output, in tokens.")
-    ] = None,
+    model_name_or_path: run_options.ModelNameOrPath = None,
+    use_vllm: Annotated[
+        bool, typer.Option("--use_vllm", help="Generate with vLLM, on a GPU, and not with transformers.")
+    ] = False,
+    backend: Annotated[str | None, typer.Option("--backend", hidden=True)] = None,
+    max_completion_length: Annotated[int | None, run_options.max_completion_length("")] = None,
     batch_size: Annotated[
         int | None, typer.Option("--batch_size", help="Prompts at once.", show_default="16, or 512 with vllm")
     ] = None,
     dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.")] = "auto",
     device: Annotated[str | None, typer.Option(help="Such as cuda:1 or cpu.", show_default=False)] = None,
-    gguf_file: Annotated[
-        str | None, typer.Option("--gguf_file", help="File in the model's folder, for GGUF.", show_default=False)
-    ] = None,
-    model_revision: Annotated[
-        str | None, typer.Option("--model_revision", help="Branch, tag or commit of a hub id.", show_default=False)
-    ] = None,
+    gguf_file: run_options.GgufFile = None,
+    model_revision: run_options.ModelRevision = None,
     trust_remote_code: Annotated[
         bool, typer.Option("--trust_remote_code", help="Run code that comes with the model.")
     ] = False,
@@ -59,11 +55,7 @@ def with_policy(benchmark: str) -> Callable[[Callable[..., None]], Callable[...,
         shared = {**inspect.signature(_policy, eval_str=True).parameters}
         longest = shared["max_completion_length"]
         text = f"{LONGEST_COMPLETION[benchmark]}, or that of the run" if benchmark == "toolcalls" else None
-        option = typer.Option(
-            "--max_completion_length",
-            help="Longest output, in tokens.",
-            show_default=text or str(LONGEST_COMPLETION[benchmark]),
-        )
+        option = run_options.max_completion_length(text or str(LONGEST_COMPLETION[benchmark]))
         shared[longest.name] = longest.replace(annotation=Annotated[int | None, option])
         own = [item for item in inspect.signature(command, eval_str=True).parameters.values() if item.name != "policy"]
         needed = [item for item in own if item.default is item.empty]
@@ -83,6 +75,11 @@ def with_policy(benchmark: str) -> Callable[[Callable[..., None]], Callable[...,
     return decorate
 
 
-def chosen_policy(model_name_or_path: str | None, **options: Any) -> PolicyChoice | None:
+def chosen_policy(
+    model_name_or_path: str | None, *, use_vllm: bool, backend: str | None, **options: Any
+) -> PolicyChoice | None:
     """The policy, if one is named."""
-    return None if model_name_or_path is None else PolicyChoice(model_name_or_path, **options)
+    if backend is not None:
+        say_new_name(f"--backend {backend}", "--use_vllm, or the default")
+    chosen = "vllm" if use_vllm else backend or "transformers"
+    return None if model_name_or_path is None else PolicyChoice(model_name_or_path, chosen, **options)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gd2po.cli import run_options
 from gd2po.cli.evaluate import options
 from gd2po.cli.evaluate.parsing import parse_reward_models
 from gd2po.cli.options import needing, resumable
@@ -14,14 +15,14 @@ from gd2po.evaluation.run.policy import SAFETY_PROMPT_TOKENS
 
 @options.with_policy("safety")
 def safety(
-    data: Annotated[str, typer.Option(help="File of prompts, or folder with test files of them.")],
+    dataset_name: Annotated[str, run_options.dataset_name("a file, or a folder with test files")],
     reward_models: Annotated[
         str, typer.Option("--reward_models", help="name=folder or hub id, with commas between them.")
     ],
     *,
     outputs: options.Outputs = None,
     output_dir: options.OutputDir = None,
-    limit: options.Limit = None,
+    eval_prompts: options.EvalPrompts = None,
     max_prompt_tokens: Annotated[
         int, typer.Option("--max_prompt_tokens", help="Of a longer prompt only the end is read.")
     ] = SAFETY_PROMPT_TOKENS,
@@ -37,12 +38,12 @@ def safety(
     reward_options = {name: policy[name] for name in ("dtype", "device", "trust_remote_code")}
     with resumable() as console:
         evaluation = evaluate_safety(
-            data,
+            dataset_name,
             parse_reward_models(reward_models),
             chosen,
             outputs=outputs,
             output_dir=output_dir,
-            limit=limit,
+            eval_prompts=eval_prompts,
             reward_options={"batch_size": reward_batch_size, **reward_options},
             console=console,
         )

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gd2po.cli import run_options
+from gd2po.cli.command import say_new_name
 from gd2po.cli.evaluate import options
 from gd2po.cli.options import needing, resumable
 
@@ -13,13 +15,9 @@ from gd2po.cli.options import needing, resumable
 @options.with_policy("toolcalls")
 def toolcalls(
     *,
-    eval_prompts: Annotated[int, typer.Option("--eval_prompts", help="Held-out prompts.")] = 512,
-    target_words: Annotated[
-        float | None,
-        typer.Option(
-            "--target_words", help="Words of thought for a length reward of 1.", show_default="the run's, or 32"
-        ),
-    ] = None,
+    eval_prompts: Annotated[int, typer.Option("--eval_prompts", help=run_options.EVAL_PROMPTS_HELP)] = 512,
+    reward_kwargs: run_options.RewardKwargs = None,
+    target_words: Annotated[float | None, typer.Option("--target_words", hidden=True)] = None,
     temperature: Annotated[float, typer.Option(help="0 for greedy outputs; 1 samples as a training run does.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the samples.")] = 0,
     outputs: options.Outputs = None,
@@ -34,6 +32,10 @@ def toolcalls(
         from gd2po.evaluation.run.terminal import print_toolcalls
         from gd2po.evaluation.run.toolcalls import evaluate_toolcalls
 
+    if target_words is not None:
+        of_length = f"think_length.target_words={target_words:g}"
+        say_new_name("--target_words", f"--reward_kwargs {of_length}")
+        reward_kwargs = [*(reward_kwargs or []), of_length]
     chosen = options.chosen_policy(**policy, temperature=temperature, seed=seed)
     with resumable() as console:
         evaluation = evaluate_toolcalls(
@@ -41,7 +43,7 @@ def toolcalls(
             outputs=outputs,
             output_dir=output_dir,
             eval_prompts=eval_prompts,
-            target_words=target_words,
+            reward_kwargs=reward_kwargs,
             console=console,
         )
     print_toolcalls(evaluation, console)

@@ -129,7 +129,7 @@ def _add(chosen: dict[str, dict[str, str]], name: str, overrides: dict[str, str]
 
 
 def parse_method(text: str) -> tuple[str, dict[str, str]]:
-    """Name and overrides of a method of the user's own.
+    """Name and overrides of a method of the user's own; `method` is short for `advantage_estimator`.
 
     Raises:
         ConfigError: not `name:key=value,...`, or a key that has to be equal in all methods.
@@ -152,6 +152,7 @@ def parse_method(text: str) -> tuple[str, dict[str, str]]:
     overrides: dict[str, str] = {}
     for key, _, value in pairs:
         key = key.strip().replace("-", "_")
+        key = "advantage_estimator" if key == "method" else key
         if key in EQUAL:
             raise ConfigError(
                 f"The method {name!r} sets `{key}`, which has to be equal in all methods: otherwise their results say "

@@ -16,13 +16,13 @@ from gd2po.evaluation.run.result import Evaluation, finish
 
 
 def evaluate_api_bank(
-    data: str | os.PathLike[str],
+    dataset_name: str | os.PathLike[str],
     policy: PolicyChoice | None = None,
     *,
     outputs: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     levels: Sequence[int] = LEVELS,
-    limit: int | None = None,
+    eval_prompts: int | None = None,
     console: Console | None = None,
 ) -> Evaluation[LevelScores]:
     """Accuracy, format and length of thought on API-Bank, per level and overall.
@@ -30,13 +30,13 @@ def evaluate_api_bank(
     Outputs are saved as they come: the same call resumes an evaluation that was stopped.
 
     Args:
-        data: folder with level-1-api_processed.json and so on.
+        dataset_name: folder with level-1-api_processed.json and so on.
         policy: generates the outputs; None to score `outputs`.
         outputs: file of outputs made elsewhere; None to generate.
         output_dir: folder of outputs and scores; None for one under `runs` named for the model. Scores of a file of
             outputs are saved only where a folder is given.
         levels: which levels.
-        limit: at most so many samples of each level, the first ones; None for all.
+        eval_prompts: at most so many samples of each level, the first ones; None for all.
         console: shows the progress; None shows none.
 
     Returns:
@@ -45,15 +45,15 @@ def evaluate_api_bank(
     Raises:
         ConfigError: neither or both of `policy` and `outputs` are given, the model cannot be loaded, or the folder
             holds outputs of other settings.
-        InvalidInputError: unknown levels, a limit below 1, or an option that the backend does not have.
-        DataFormatError: `data` or `outputs` do not hold what they have to hold.
+        InvalidInputError: unknown levels, `eval_prompts` below 1, or an option that the backend does not have.
+        DataFormatError: `dataset_name` or `outputs` do not hold what they have to hold.
         OutputWriteError: the folder cannot be written to.
         KeyboardInterrupt: Ctrl-C; its text says how many outputs are saved.
 
     Source: GD²PO (arXiv:2606.16771), evaluation of the tool-calling runs on API-Bank (arXiv:2304.08244).
     """
     require_one_source(policy, outputs)
-    samples = load_api_bank(data, levels, limit=limit)
+    samples = load_api_bank(dataset_name, levels, eval_prompts=eval_prompts)
 
     def record(row: int, text: str) -> Mapping[str, Any]:
         sample = samples[row]

@@ -24,13 +24,13 @@ _TAKEN: Final = ("sum", "outputs", "key", "dataset", "raw_output")
 
 
 def evaluate_safety(
-    data: str | os.PathLike[str],
+    dataset_name: str | os.PathLike[str],
     reward_models: Mapping[str, str],
     policy: PolicyChoice | None = None,
     *,
     outputs: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
-    limit: int | None = None,
+    eval_prompts: int | None = None,
     reward_options: Mapping[str, Any] | None = None,
     console: Console | None = None,
 ) -> Evaluation[DatasetRewards]:
@@ -39,14 +39,14 @@ def evaluate_safety(
     Outputs and scores are saved as they come: the same call resumes an evaluation that was stopped.
 
     Args:
-        data: file of prompts, or folder with test files of them.
+        dataset_name: file of prompts, or folder with test files of them.
         reward_models: folder or hub id of each model, by the name of its reward.
         policy: generates the outputs; None to score `outputs`. Without `max_prompt_tokens` of its own it reads the
             last 512 tokens of a longer prompt, as the paper's evaluation does.
         outputs: file of outputs made elsewhere; None to generate.
         output_dir: folder of outputs and scores; None for one under `runs` named for the model. A file of outputs
             needs a folder: scores of reward models take time, and are saved there as they come.
-        limit: at most so many prompts of each data set, the first ones; None for all.
+        eval_prompts: at most so many prompts of each data set, the first ones; None for all.
         reward_options: keywords of every `RewardModel`, such as `batch_size`, `dtype` and `device`.
         console: shows the progress; None shows none.
 
@@ -56,8 +56,8 @@ def evaluate_safety(
     Raises:
         ConfigError: neither or both of `policy` and `outputs` are given, a model cannot be loaded, the folder is
             missing or holds outputs of other settings, or a reward's name is not one that files and tables can have.
-        InvalidInputError: a limit below 1, or an option that the backend does not have.
-        DataFormatError: `data` or `outputs` do not hold what they have to hold.
+        InvalidInputError: `eval_prompts` below 1, or an option that the backend does not have.
+        DataFormatError: `dataset_name` or `outputs` do not hold what they have to hold.
         OutputWriteError: the folder cannot be written to.
         KeyboardInterrupt: Ctrl-C; its text says how many outputs or scores are saved.
 
@@ -70,7 +70,7 @@ def evaluate_safety(
             "`output_dir` is missing: scores of reward models take time, and are saved there as they come."
         )
     console = console or Console(quiet=True)
-    prompts = load_safety_prompts(data, limit=limit)
+    prompts = load_safety_prompts(dataset_name, eval_prompts=eval_prompts)
 
     def record(row: int, text: str) -> Mapping[str, Any]:
         return {"dataset": prompts[row].dataset, "raw_output": text}

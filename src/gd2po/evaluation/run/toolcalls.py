@@ -24,7 +24,7 @@ def evaluate_toolcalls(
     outputs: str | os.PathLike[str] | None = None,
     output_dir: str | os.PathLike[str] | None = None,
     eval_prompts: int = 512,
-    target_words: float | None = None,
+    reward_kwargs: Any = None,
     console: Console | None = None,
 ) -> Evaluation[float]:
     """Exactly right calls and the mean of each reward on the built-in task.
@@ -40,7 +40,8 @@ def evaluate_toolcalls(
         output_dir: folder of outputs and scores; None for one under `runs` named for the model. Scores of a file of
             outputs are saved only where a folder is given.
         eval_prompts: held-out prompts, the first so many.
-        target_words: words of thought from which on the length reward is 1; None for the run's, or 32.
+        reward_kwargs: options of the rewards that differ from the run's, or from the task's own, such as
+            `{"think_length": {"target_words": 12}}`; 32 unless the run says otherwise.
         console: shows the progress; None shows none.
 
     Returns:
@@ -48,8 +49,8 @@ def evaluate_toolcalls(
         run's other evaluation functions, and the mean of each reward.
 
     Raises:
-        ConfigError: neither or both of `policy` and `outputs` are given, the model cannot be loaded, or the folder
-            holds outputs of other settings.
+        ConfigError: neither or both of `policy` and `outputs` are given, the model cannot be loaded, the folder holds
+            outputs of other settings, or options of a function that is none of the rewards.
         InvalidInputError: there are no prompts, or an option that the backend does not have.
         DataFormatError: `outputs` does not hold what it has to hold.
         OutputWriteError: the folder cannot be written to.
@@ -57,7 +58,7 @@ def evaluate_toolcalls(
     """
     require_one_source(policy, outputs)
     console = console or Console(quiet=True)
-    scoring = scoring_of(None if policy is None else policy.model_name_or_path, target_words)
+    scoring = scoring_of(None if policy is None else policy.model_name_or_path, reward_kwargs)
     for note in scoring.notes:
         console.print(note, soft_wrap=True, markup=False, highlight=False)
     if policy is not None and policy.max_completion_length is None:
