@@ -15,8 +15,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from gd2po.diagnosis import RewardLog
+from gd2po.diagnosis.numbers.sample import Step
 from gd2po.logs.grouping import Rows
 
 Columns = dict[str, list[Any]]
@@ -35,6 +37,12 @@ def group_rewards(log: RewardLog, *, in_order: bool = True) -> list[list[list[fl
         ends = [*chunk.group_starts[1:], len(chunk.rows)]
         groups += [chunk.rows.rewards[begin:end].tolist() for begin, end in zip(chunk.group_starts, ends, strict=True)]
     return groups
+
+
+def step(number: int, rewards: torch.Tensor, group_size: int = 4) -> Step:
+    """A step of a log as the diagnosis holds it: (N, K) rewards in groups of one size."""
+    ids = torch.arange(len(rewards)) // group_size
+    return Step(number, rewards, ids, None, places=100 * number + np.arange(len(rewards)))
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

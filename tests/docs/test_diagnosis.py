@@ -11,7 +11,7 @@ import pytest
 
 from gd2po.core import METHODS
 from gd2po.diagnosis import model
-from gd2po.diagnosis.numbers import estimates, sample, sums
+from gd2po.diagnosis.numbers import estimates, family_sample, sample, sums
 from gd2po.diagnosis.numbers import families as numbers_of_families
 from gd2po.diagnosis.verdict import conflicts, families, limits, rewards
 from gd2po.diagnosis.views.json import schema_text
@@ -58,7 +58,7 @@ def test_the_other_limits_are_those_of_the_text() -> None:
     assert f"more than {limits.UNEVEN_AGREEMENT:g} " in row("uneven_agreement")
     assert f"{limits.UNEVEN_SURE:.0%}".replace("%", " %") in row("uneven_agreement")
     assert f"among at most {numbers_of_families.MOST_REWARDS} rewards" in UNWRAPPED
-    assert f"at most {numbers_of_families.MOST_ROLLOUTS:,} rollouts" in UNWRAPPED
+    assert f"at most {family_sample.MOST_ROLLOUTS:,} rollouts" in UNWRAPPED
     default = METHODS["gd2po"].options["snr_threshold"].default
     assert f"default of {default:g}:" in UNWRAPPED
     assert f"default threshold of {default:g} " in row("starved")

@@ -18,6 +18,7 @@ from gd2po import METHODS, advantages, gd2po_advantages, gdpo_advantages
 from gd2po.diagnosis import RewardLog, diagnose
 from gd2po.diagnosis.verdict.advice import WINDOW
 from gd2po.errors import ConfigError, InvalidInputError, RewardFunctionError, RunFolderError
+from gd2po.integrations import slime
 from gd2po.integrations.slime import conflict_metrics, log_rollout, post_process_rewards
 
 KEYS = ["correctness", "format", "length"]
@@ -97,6 +98,29 @@ def test_the_advantages_are_those_of_the_core(estimator: str) -> None:
     assert advantages == pytest.approx(expected.advantages.tolist(), abs=1e-12)
     assert raw == pytest.approx([a + 0.5 * b + 2 * c for a, b, c in REWARDS])
     assert all(type(value) is float for value in [*raw, *advantages])
+
+
+def test_a_batch_counts_once_among_those_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Families are found over the batches of a run, and slime asks for logs and for advantages of each."""
+    section = {"reward_keys": KEYS, "method": "consensus", "partners": "correlated"}
+    args = arguments(custom_rollout_log_function_path="mine", gd2po=section)
+    batches = [samples_of(), samples_of([row[::-1] for row in REWARDS])]
+
+    def products(calls: list[str]) -> torch.Tensor:
+        monkeypatch.setattr(slime, "_running", None)
+        for number, batch in enumerate(batches):
+            for call in calls:
+                if call == "metrics":
+                    conflict_metrics(args, batch)
+                elif call == "log":
+                    log_rollout(number, args, batch, {}, 1.0)
+                else:
+                    post_process_rewards(args, batch)
+        return slime._running.session.agreement.products  # type: ignore[union-attr]
+
+    once = products(["advantages"])
+    torch.testing.assert_close(products(["log", "advantages"]), once)
+    torch.testing.assert_close(products(["metrics", "advantages"]), once)
 
 
 def moving(**options: Any) -> dict[str, Any]:

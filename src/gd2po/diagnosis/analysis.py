@@ -25,7 +25,8 @@ from gd2po.diagnosis.model import (
 from gd2po.diagnosis.numbers.batch import Batch
 from gd2po.diagnosis.numbers.conditions import evaluate_conditions, natural_conditions
 from gd2po.diagnosis.numbers.estimates import Estimates
-from gd2po.diagnosis.numbers.families import FamilySample, FoundFamily, find_families
+from gd2po.diagnosis.numbers.families import FoundFamily, find_families
+from gd2po.diagnosis.numbers.family_sample import FamilySample
 from gd2po.diagnosis.numbers.methods import evaluate_settings
 from gd2po.diagnosis.numbers.sample import Step, StepSample
 from gd2po.diagnosis.numbers.sums import THRESHOLDS, Sums, pairs_of, threshold_index
@@ -33,15 +34,13 @@ from gd2po.diagnosis.numbers.weights import StepWeights
 from gd2po.diagnosis.sections import (
     course_section,
     explorer_section,
-    families_section,
     overall_section,
     pairs_section,
-    prompts_section,
     rewards_section,
     run_threshold,
-    shown_texts,
     source_section,
 )
+from gd2po.diagnosis.shown import families_section, prompts_section, shown_texts
 from gd2po.diagnosis.verdict.action import Origin, next_action
 from gd2po.diagnosis.verdict.conflicts import judge, pair_kinds
 from gd2po.diagnosis.verdict.evidence import Evidence

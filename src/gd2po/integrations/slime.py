@@ -51,10 +51,12 @@ def post_process_rewards(args: Any, samples: Sequence[Any]) -> tuple[list[float]
 
     Source: slime, "Reward Post-Processing" in its customization guide.
     """
-    batch = _batch(args, samples)
+    run = _run(_settings(args))
+    batch = _batch(args, samples, run, counts=not run.has_counted)
     advantages = batch.result.loss_advantages[batch.rollout_of_sample]
     raw = _raw_rewards(args, samples, batch)
-    batch.session.start_step(None)  # `log_rollout` says which one comes next
+    run.session.start_step(None)  # `log_rollout` says which one comes next
+    run.has_counted = False
     return raw, advantages.tolist()
 
 
@@ -84,9 +86,12 @@ def log_rollout(
 
     Source: slime, "Logging Functions" in its customization guide.
     """
-    _session(_settings(args)).start_step(rollout_id + 1)
-    batch = _batch(args, samples)
-    session, metrics = batch.session, _metrics(batch)
+    run = _run(_settings(args))
+    session = run.session
+    session.start_step(rollout_id + 1)
+    batch = _batch(args, samples, run, counts=True)
+    run.has_counted = True
+    metrics = _metrics(batch)
     if rollout_extra_metrics is None:
         logger.info(f"rollout {rollout_id}: {metrics}")
     else:
@@ -114,7 +119,7 @@ def conflict_metrics(args: Any, samples: Sequence[Any]) -> dict[str, float]:
         args: as in `post_process_rewards`.
         samples: as in `post_process_rewards`.
     """
-    return _metrics(_batch(args, samples))
+    return _metrics(_batch(args, samples, _run(_settings(args)), counts=False))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,16 +146,25 @@ class _Batch:
         return rollouts
 
 
-_running: tuple[HostSettings, Session] | None = None
-"""The session of the run in this process: advice and the rollout log are about a whole run."""
+@dataclass(eq=False)
+class _Run:
+    """The run in this process: advice and the rollout log are about all of it."""
+
+    settings: HostSettings
+    session: Session
+    has_counted: bool = False
+    """Of the step that slime is at: `log_rollout` has counted its batch among those of the run."""
 
 
-def _session(settings: HostSettings) -> Session:
-    """The session of these settings; slime has one process for all steps of a run."""
+_running: _Run | None = None
+
+
+def _run(settings: HostSettings) -> _Run:
+    """The run with these settings; slime has one process for all steps of a run."""
     global _running
-    if _running is None or _running[0] != settings:
-        _running = settings, settings.session()
-    return _running[1]
+    if _running is None or _running.settings != settings:
+        _running = _Run(settings, settings.session())
+    return _running
 
 
 def _metrics(batch: _Batch) -> dict[str, float]:
@@ -158,8 +172,7 @@ def _metrics(batch: _Batch) -> dict[str, float]:
     return metrics | reward_means(batch.rewards, batch.session.reward_names)
 
 
-def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
-    settings = _settings(args)
+def _batch(args: Any, samples: Sequence[Any], run: _Run, *, counts: bool) -> _Batch:
     if not samples or isinstance(samples[0], Sequence):
         raise InvalidInputError(
             f"`samples` must be a flat list of slime's samples: got {'a nested list' if samples else 'none'}."
@@ -168,7 +181,7 @@ def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
     for sample, name in zip(samples, names, strict=True):
         if sample.group_index is None:
             raise InvalidInputError(f"{name} has no `group_index`: it tells which rollouts share a prompt.")
-    rewards = matrix_of_samples([sample.reward for sample in samples], names, settings.reward_keys)
+    rewards = matrix_of_samples([sample.reward for sample in samples], names, run.settings.reward_keys)
     rollout_of_sample = number_groups(_rollout(sample, row) for row, sample in enumerate(samples))
     first = [int((rollout_of_sample == rollout).nonzero()[0]) for rollout in range(int(rollout_of_sample.max()) + 1)]
     _check_parts(rewards, rollout_of_sample, first, names)
@@ -177,9 +190,8 @@ def _batch(args: Any, samples: Sequence[Any]) -> _Batch:
     _check_groups(args, group_ids, [samples[row].group_index for row in first])
     tokens = torch.tensor([_tokens(sample) for sample in samples])
     token_counts = torch.zeros(len(first), dtype=torch.int64).index_add(0, rollout_of_sample, tokens)
-    session = _session(settings)
-    result = session.advantages(rewards[first], group_ids, token_counts)
-    return _Batch(session, rewards[first], group_ids, token_counts, rollout_of_sample, result)
+    result = run.session.advantages(rewards[first], group_ids, token_counts, training=counts)
+    return _Batch(run.session, rewards[first], group_ids, token_counts, rollout_of_sample, result)
 
 
 def _settings(args: Any) -> HostSettings:

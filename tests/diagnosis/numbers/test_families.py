@@ -1,38 +1,13 @@
-"""The sample that families are looked for in: whole groups, evenly spaced steps, bounded."""
+"""Families that are found, or not, in samples made for it."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
 import torch
+from log_fixtures import step
 
-from gd2po.diagnosis.numbers import families
-from gd2po.diagnosis.numbers.families import FamilySample, find_families
-from gd2po.diagnosis.numbers.sample import Step
+from gd2po.diagnosis.numbers.families import find_families
+from gd2po.diagnosis.numbers.family_sample import FamilySample
 from gd2po.diagnosis.verdict.families import resembled_world
-
-
-def step(number: int, rewards: torch.Tensor, group_size: int = 4) -> Step:
-    ids = torch.arange(len(rewards)) // group_size
-    return Step(number, rewards, ids, None, places=100 * number + np.arange(len(rewards)))
-
-
-def test_groups_of_different_steps_stay_apart_and_places_are_kept() -> None:
-    steps = [step(number, torch.randn(8, 2)) for number in (3, 5)]
-    sample = FamilySample.of(steps, [1.0, 1.0])
-    assert sample.group_ids.tolist() == [0] * 4 + [1] * 4 + [2] * 4 + [3] * 4
-    assert sample.steps.tolist() == [3] * 8 + [5] * 8
-    assert sample.places.tolist() == [*range(300, 308), *range(500, 508)]
-
-
-def test_what_is_too_much_is_cut_between_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(families, "MOST_ROLLOUTS", 10)
-    steps = [step(number, torch.randn(8, 2)) for number in range(4)]
-    assert set(FamilySample.of(steps, [1.0, 1.0]).steps.tolist()) == {0}
-    assert len(FamilySample.of([step(0, torch.randn(40, 2))], [1.0, 1.0]).rewards) == 8
-    assert len(FamilySample.of([step(0, torch.randn(40, 2), group_size=20)], [1.0, 1.0]).rewards) == 20
-    monkeypatch.setattr(families, "MOST_NUMBERS", 12)
-    assert len(FamilySample.of([step(0, torch.randn(40, 2))], [1.0, 1.0]).rewards) == 4
 
 
 def test_a_negative_weight_turns_a_penalty_into_a_partner_and_none_into_nothing() -> None:
