@@ -10,7 +10,7 @@ from host_metrics import needed_options
 
 from gd2po.core import METHODS
 from gd2po.errors import ConfigError
-from gd2po.integrations.components import HostSettings, number_groups
+from gd2po.integrations.components import HostSettings, number_groups, refuse
 
 KEYS = ["correctness", "format"]
 RAMP = {"schedule": "linear", "start": 1.0, "end": -1.0, "steps": 10}
@@ -136,3 +136,10 @@ def test_groups_are_numbered_in_order_of_appearance() -> None:
 def test_bounds_that_leave_out_0_and_1_are_accepted() -> None:
     bounds = [[2.0, 5.0], [-9.0, -3.0]]
     assert settings(method="sa_mrpo", reward_bounds=bounds).setting.options["reward_bounds"] == bounds
+
+
+def test_a_setting_that_is_not_there_counts_as_none() -> None:
+    rules = {"scale": ((None, "group"), "has no effect")}
+    refuse({}, rules)
+    with pytest.raises(ConfigError, match="`scale` has no effect. It is 'batch'"):
+        refuse({"scale": "batch"}, rules)

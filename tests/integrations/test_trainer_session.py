@@ -15,7 +15,7 @@ from host_metrics import metric_names
 
 from gd2po import advantages
 from gd2po.errors import ConfigError
-from gd2po.integrations.trainer_session import TrainerSession, refuse
+from gd2po.integrations.trainer_session import TrainerSession
 
 REWARDS = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
 GROUPS, TOKENS = torch.tensor([0, 0, 1, 1]), torch.tensor([3, 4, 5, 6])
@@ -102,10 +102,3 @@ def test_only_the_main_process_logs_and_advises(tmp_path: Path, caplog: pytest.L
 def test_wrong_settings_are_refused(changed: dict[str, Any], section: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainerSession(trainer(**changed), section, "gd2po")
-
-
-def test_a_setting_that_is_not_there_counts_as_none() -> None:
-    rules = {"scale": ((None, "group"), "has no effect")}
-    refuse({}, rules)
-    with pytest.raises(ConfigError, match="`scale` has no effect. It is 'batch'"):
-        refuse({"scale": "batch"}, rules)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from gd2po.errors import ConfigError
+from gd2po.recipes import read_settings
 from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.setup import load_reward_funcs
 
@@ -76,3 +80,21 @@ def test_other_reward_models_of_a_recipe_are_options() -> None:
     own = '{"gd2po.rewards.safety.helpfulness": {"model": "models/useful"}}'
     (helpful, _) = load_reward_funcs(parse("safe-alignment", "--reward_kwargs", own).run)
     assert helpful.keywords == {"model": "models/useful"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a: [1", "is not valid YAML"),
+        (b"\xff\xfe\x00a", "is not valid YAML"),
+        (b"- a", "must hold `key: value` lines: got list"),
+        (b"", "must hold `key: value` lines: got NoneType"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_without_settings_is_refused_by_name(tmp_path: Path, content: bytes | None, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=f"mine.yaml {message}"):
+        read_settings(path)

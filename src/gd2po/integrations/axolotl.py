@@ -15,7 +15,8 @@ from torch import Tensor
 
 from gd2po.core import AdvantageResult
 from gd2po.errors import ConfigError, MissingDependencyError
-from gd2po.integrations.trainer_session import TrainerSession, refuse, show_in_table
+from gd2po.integrations.components import refuse
+from gd2po.integrations.trainer_session import TrainerSession, show_in_table
 
 try:
     from axolotl.core.trainers.grpo.trainer import AxolotlAsyncGRPOTrainer, AxolotlGRPOTrainer

@@ -1,4 +1,4 @@
-"""For engines that keep reward components in dictionaries: settings from a mapping, and the reward matrix."""
+"""What hosts make of what an engine gives them: settings from a mapping, and the reward matrix from dictionaries."""
 
 from __future__ import annotations
 
@@ -106,6 +106,28 @@ class HostSettings:
         """
         if steps is not None and self.reward_weights is not None:
             self.reward_weights.require_steps(steps)
+
+
+def refuse(values: Mapping[str, Any], rules: Mapping[str, tuple[tuple[Any, ...], str]]) -> None:
+    """Raise where a setting of the engine has another value than the ones that leave gd2po its place.
+
+    Args:
+        values: the engine's settings by name.
+        rules: of each setting, the values that are right and why others are not.
+
+    Raises:
+        ConfigError: one has another value.
+
+    Example:
+        >>> refuse({"scale_rewards": "batch"}, {"scale_rewards": ((None, "group"), "has no effect here: leave it out")})
+        Traceback (most recent call last):
+        ...
+        gd2po.errors.ConfigError: `scale_rewards` has no effect here: leave it out. It is 'batch'.
+    """
+    for name, (right, why) in rules.items():
+        value = values.get(name)
+        if value not in right:
+            raise ConfigError(f"`{name}` {why}. It is {value!r}.")
 
 
 def _conditions(values: Any, reward_keys: Sequence[str], where: str) -> RewardConditions | None:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from gd2po.errors import ConfigError, MissingDependencyError
-from gd2po.integrations.components import HostSettings, matrix_of_columns, reward_means
-from gd2po.integrations.trainer_session import refuse
+from gd2po.integrations.components import HostSettings, matrix_of_columns, refuse, reward_means
+from gd2po.recipes import read_settings
 
 try:
     import ray
@@ -154,7 +153,7 @@ def main(arguments: Sequence[str]) -> None:
         raise ConfigError(
             "The first argument must be a YAML file with the section `gd2po`. OpenRLHF's arguments follow it."
         )
-    section = (yaml.safe_load(Path(arguments[0]).read_text(encoding="utf-8")) or {}).get("gd2po")
+    section = read_settings(arguments[0]).get("gd2po")
     HostSettings.from_mapping(section, "gd2po")  # wrong ones are heard of before Ray starts
     for module, name in TRAINERS.items():
         loaded = importlib.import_module(module)

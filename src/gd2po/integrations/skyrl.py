@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from gd2po.errors import ConfigError, InvalidInputError, MissingDependencyError
-from gd2po.integrations.components import HostSettings, matrix_of_samples, number_groups, reward_means
-from gd2po.integrations.trainer_session import refuse
+from gd2po.integrations.components import HostSettings, matrix_of_samples, number_groups, refuse, reward_means
 
 try:
     import ray

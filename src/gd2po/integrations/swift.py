@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from gd2po.errors import ConfigError, MissingDependencyError
-from gd2po.integrations.components import number_groups
-from gd2po.integrations.trainer_session import TrainerSession, refuse
+from gd2po.integrations.components import number_groups, refuse
+from gd2po.integrations.trainer_session import TrainerSession
 
 try:
     from accelerate.utils import gather_object

@@ -130,28 +130,6 @@ def show_in_table(logs: Mapping[str, Any], result: AdvantageResult) -> dict[str,
     return {f"{name}s": list(logs[name])[-len(advantages) :] for name in ("prompt", "completion")}
 
 
-def refuse(values: Mapping[str, Any], rules: Mapping[str, tuple[tuple[Any, ...], str]]) -> None:
-    """Raise where a setting of the engine has another value than the ones that leave gd2po its place.
-
-    Args:
-        values: the engine's settings by name.
-        rules: of each setting, the values that are right and why others are not.
-
-    Raises:
-        ConfigError: one has another value.
-
-    Example:
-        >>> refuse({"scale_rewards": "batch"}, {"scale_rewards": ((None, "group"), "has no effect here: leave it out")})
-        Traceback (most recent call last):
-        ...
-        gd2po.errors.ConfigError: `scale_rewards` has no effect here: leave it out. It is 'batch'.
-    """
-    for name, (right, why) in rules.items():
-        value = values.get(name)
-        if value not in right:
-            raise ConfigError(f"`{name}` {why}. It is {value!r}.")
-
-
 def _settings(section: Any, names: Sequence[str], weights: Sequence[float], where: str) -> HostSettings:
     """The settings of rewards that the trainer has already named and may have weighted."""
     given = dict(section or {})

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gd2po.errors import DataFormatError
-from gd2po.logs.tables.table import PARQUET_DAMAGE
+from gd2po.logs.tables.table import ARROW_DAMAGE
 from gd2po.runs.files import write_with
 from gd2po.runs.rollout_files import RolloutFile, file_name, parsed, rollout_files, uncovered
 
@@ -66,7 +66,7 @@ def resume_at(folder: Path, step: int) -> None:
     for draft in folder.glob(".step_*.parquet.*"):
         draft.unlink()
     found = parsed(folder.iterdir())
-    earlier = [file for file in found if file.first < step and schema_or_set_aside(file.path) is not None]
+    earlier = [file for file in found if file.first < step and _schema_or_set_aside(file.path) is not None]
     kept = uncovered(earlier)
     for file in set(earlier).difference(kept):
         file.path.unlink()
@@ -79,11 +79,11 @@ def resume_at(folder: Path, step: int) -> None:
             file.path.unlink()
 
 
-def schema_or_set_aside(path: Path) -> pa.Schema | None:
+def _schema_or_set_aside(path: Path) -> pa.Schema | None:
     """The schema of a file. One that was cut off is renamed with a warning, so that the rest of the log can be read."""
     try:
         return pq.read_schema(path)
-    except PARQUET_DAMAGE as error:
+    except ARROW_DAMAGE as error:
         aside = path.with_name(f"{path.name}.damaged")
         path.replace(aside)
         logger.warning(
@@ -107,7 +107,7 @@ def steps_of_row_groups(path: Path) -> list[int]:
 
 
 def _roll_up_block(files: Sequence[RolloutFile]) -> None:
-    schemas = {file: schema for file in files if (schema := schema_or_set_aside(file.path)) is not None}
+    schemas = {file: schema for file in files if (schema := _schema_or_set_aside(file.path)) is not None}
     alike = [
         list(run) for _, run in itertools.groupby(schemas, key=lambda file: (schemas[file], schemas[file].metadata))
     ]
@@ -163,7 +163,7 @@ def _naming_damage(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except PARQUET_DAMAGE as error:
+    except ARROW_DAMAGE as error:
         raise DataFormatError(
             f"{path} is damaged ({_reason(error)}). Move it away to go on without its rollouts."
         ) from error

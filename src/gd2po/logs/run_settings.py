@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from gd2po.errors import InvalidInputError
-from gd2po.logs.tables.table import PARQUET_DAMAGE
+from gd2po.logs.tables.table import ARROW_DAMAGE
 from gd2po.report.wording import counted, join
 from gd2po.runs.rollout_files import holder, parse
 
@@ -161,7 +161,7 @@ def _footer(path: Path) -> Any:
         file = parse(path)
         rolled_up = None if file is None else holder(file)
         return None if rolled_up is None else _footer(rolled_up)
-    except PARQUET_DAMAGE:
+    except ARROW_DAMAGE:
         return None
 
 
@@ -176,7 +176,7 @@ def _steps(footer: Any, column: str | None) -> tuple[int, int] | None:
             if statistics is None or not statistics.has_min_max or not isinstance(statistics.min, int):
                 return None
             bounds += [statistics.min, statistics.max]
-    except PARQUET_DAMAGE:
+    except ARROW_DAMAGE:
         return None
     return (min(bounds), max(bounds)) if bounds else None
 

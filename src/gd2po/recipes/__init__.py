@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from gd2po.errors import ConfigError, did_you_mean
 
@@ -38,6 +41,23 @@ def recipe_path(name_or_path: str) -> Path:
         return _FOLDER / f"{name_or_path}.yaml"
     hint = did_you_mean(name_or_path, names, f"The recipes are: {', '.join(names)}.")
     raise ConfigError(f"`config` must be a recipe or a YAML file: there is no {name_or_path!r}. {hint}")
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The keys of a YAML file and their values.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds something else.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold `key: value` lines: got {type(values).__name__}.")
+    return values
 
 
 def recipe_summary(name: str) -> str:

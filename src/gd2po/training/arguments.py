@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-import yaml
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from gd2po.errors import ConfigError, GD2POError, did_you_mean
 from gd2po.integrations.trl.bounds import require_meant
 from gd2po.integrations.trl.config import GD2POConfig
-from gd2po.recipes import recipe_command, recipe_names, recipe_path
+from gd2po.recipes import read_settings, recipe_command, recipe_names, recipe_path
 from gd2po.runs.spellings import KWARGS_HELP, options_by_function
 from gd2po.training.dropped import without_dropped
 from gd2po.training.help import help_text
@@ -365,13 +364,7 @@ def read_config(config: str, command: str) -> dict[str, Any]:
     path = recipe_path(config)
     if config in recipe_names() and recipe_command(config) != command:
         raise ConfigError(f"The recipe {config!r} is run by `gd2po {recipe_command(config)} --config {config}`.")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold `key: value` lines: got {type(values).__name__}.")
-    return values
+    return read_settings(path)
 
 
 def _refuse_unknown(keys: list[str], known: list[str], where: str, command: str) -> None:

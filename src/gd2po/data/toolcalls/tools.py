@@ -91,7 +91,6 @@ TITLES = ("team lunch", "yoga class", "birthday party", "project review", "book 
 FILMS = ("Silent River", "Moon Garden", "Last Train", "Paper Kings", "Iron Valley", "Winter Sun")
 ITEMS = ("jacket", "sweater", "shirt", "hoodie", "dress", "coat")
 TEXTS = ("good morning", "thank you", "see you soon", "happy birthday", "one coffee please", "good night")
-CURRENCIES = ("EUR", "USD", "GBP", "JPY")
 CURRENCY_WORDING: Mapping[JSONScalar, str] = {"EUR": "euros", "USD": "dollars", "GBP": "pounds", "JPY": "yen"}
 AMOUNTS = tuple(round(5 + 0.5 * step, 1) for step in range(190))
 DEGREES = tuple(round(15 + 0.5 * step, 1) for step in range(20))

@@ -1,1 +1,1 @@
-"""Tables in files, read in batches: Parquet, CSV and JSON lines."""
+"""Tables in files and in the stores of trackers, read in batches."""

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from gd2po.errors import DataFormatError
 from gd2po.logs.cells import as_readable
-from gd2po.logs.tables.table import BATCH_ROWS, HEAD_ROWS, PARQUET_DAMAGE, BadRows, check_names
+from gd2po.logs.tables.table import ARROW_DAMAGE, BATCH_ROWS, HEAD_ROWS, BadRows, check_names
 
 FILE_START = b"ARROW1"
 STREAM_START = b"\xff\xff\xff\xff"
@@ -68,6 +68,6 @@ class ArrowTable:
                     batch.validate(full=True)
                     for first in range(0, batch.num_rows, rows):
                         yield batch.slice(first, rows)
-        except PARQUET_DAMAGE as error:
+        except ARROW_DAMAGE as error:
             reason = str(error).splitlines()[0].rstrip(".")
             raise DataFormatError(f"{self.path} is not a complete Arrow file ({reason}).") from error

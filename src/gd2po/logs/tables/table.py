@@ -1,4 +1,4 @@
-"""Tables on disk: what the readers of Parquet, CSV and JSONL share, and the reader of Parquet.
+"""Tables on disk: what all readers share, and the reader of Parquet.
 
 A table gives its column names, a head to guess from, and the requested columns batch by batch. Nothing here knows what
 a column means.
@@ -32,8 +32,8 @@ BATCH_ROWS = 65_536
 SHOWN_EXAMPLES = 3
 """Bad rows that are named one by one where they are skipped."""
 
-PARQUET_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-"""What Arrow raises for a Parquet file that is damaged somewhere."""
+ARROW_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What Arrow raises for a file that is damaged somewhere."""
 
 SKIP_HINT = "Correct it, or skip and count such rows with `skip_bad_rows`."
 
@@ -132,7 +132,7 @@ class ParquetTable:
         try:
             with pq.ParquetFile(self._file) as file:
                 self._schema, self._metadata = file.schema_arrow, file.metadata
-        except PARQUET_DAMAGE as error:
+        except ARROW_DAMAGE as error:
             raise self._unreadable(error) from error
         self.names: list[str] = list(self._schema.names)
         check_names(path, self.names)
@@ -144,7 +144,7 @@ class ParquetTable:
                 for batch in file.iter_batches(batch_size=HEAD_ROWS, row_groups=self._row_groups):
                     return pa.Table.from_arrays([as_readable(column) for column in batch.columns], self.names)
                 return file.schema_arrow.empty_table()
-        except PARQUET_DAMAGE as error:
+        except ARROW_DAMAGE as error:
             raise self._unreadable(error) from error
 
     def batches(self, columns: Sequence[str], bad_rows: BadRows) -> Iterator[tuple[int, pa.RecordBatch]]:
@@ -158,7 +158,7 @@ class ParquetTable:
                     arrays = [as_readable(batch.column(name)) for name in columns]
                     yield first_row, pa.RecordBatch.from_arrays(arrays, list(columns))
                     first_row += batch.num_rows
-        except PARQUET_DAMAGE as error:
+        except ARROW_DAMAGE as error:
             raise self._unreadable(error) from error
 
     def place(self, row: int) -> str:
