@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gd2po.errors import RewardFunctionError
+from gd2po.errors import ConfigError, RewardFunctionError
 from gd2po.training.check_rewards import CheckOptions, check_rewards_command
 from gd2po.training.preflight import spread_rows
 from gd2po.training.train import train_command
@@ -99,6 +99,26 @@ def test_the_rewards_of_a_recipe_are_checked_on_rollouts_of_its_policy(capsys: p
     options = CheckOptions(config="quickstart", max_completion_length=16)
     assert check_rewards_command(options, Console(width=400)) == 0
     assert "On 8 rollouts of builtin:toolcalls on builtin:toolcalls:" in capsys.readouterr().out
+
+
+def test_the_policy_of_a_configuration_is_loaded_as_in_its_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run.yaml").write_text(
+        "model_name_or_path: mine\ndataset_name: builtin:toolcalls\ndataset_size: 8\nreward_funcs: [think_length]\n"
+        "dtype: bfloat16\nuse_cpu: true\ntrust_remote_code: true\nmodel_revision: v1\n"
+    )
+    asked: dict[str, object] = {}
+
+    def load_policy(name: str, **options: object) -> None:
+        asked.update(options, name=name)
+        raise ConfigError("far enough")
+
+    monkeypatch.setattr("gd2po.evaluation.generation.policies.load_policy", load_policy)
+    with pytest.raises(ConfigError, match="far enough"):
+        check_rewards_command(CheckOptions(config=str(tmp_path / "run.yaml")), Console())
+    assert asked == {
+        "name": "mine", "gguf_file": None, "model_revision": "v1", "dtype": "bfloat16", "device": "cpu",
+        "trust_remote_code": True,
+    }  # fmt: skip
 
 
 def test_rows_are_spread_over_the_data_set() -> None:

@@ -109,7 +109,12 @@ def _samples(run: RunArguments, values: dict[str, Any]) -> _Samples:
 
     disable_progress_bar()
     policy: Any = load_policy(
-        builtin_model(model), gguf_file=values.get("gguf_file"), model_revision=values.get("model_revision")
+        builtin_model(model),
+        gguf_file=values.get("gguf_file"),
+        model_revision=values.get("model_revision"),
+        dtype=values.get("dtype") or "auto",
+        device="cpu" if values.get("use_cpu") else None,
+        trust_remote_code=bool(values.get("trust_remote_code")),
     )
     completions = sample_rollouts(
         policy.model,

@@ -110,7 +110,7 @@ def _rewards(trainer: GD2POTrainer) -> str:
 
 def _data(trainer: GD2POTrainer, dataset: str | None) -> str:
     try:
-        size = f"{counted(len(trainer.train_dataset), 'prompt')}"
+        size = counted(len(trainer.train_dataset), "prompt")
     except TypeError:  # a stream of prompts
         size = "Prompts"
     return f"{size} of {_code(dataset)}." if dataset else f"{size}."
