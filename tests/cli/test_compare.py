@@ -21,9 +21,11 @@ from typer.testing import CliRunner
 
 from gd2po.cli import app
 from gd2po.comparison.run import DEFAULT_METHODS
+from gd2po.comparison.run.runner import run_arguments
 from gd2po.errors import ConfigError, MissingDependencyError
 from gd2po.recipes import recipe_path
 from gd2po.training import INTERRUPTED
+from gd2po.training.arguments import parse_run
 from gd2po.training.compare import CompareOptions, compare_command, make_plan, parse_targets
 from gd2po.worlds.command import WorldOptions
 
@@ -77,6 +79,12 @@ def test_a_plan_holds_every_setting_and_evaluates_five_times() -> None:
             {},
             "There is no evaluation function 'exact_cals'. Did you mean 'exact_calls'",
         ),
+        (["--reward_weights", "think_lenght=2"], {}, "names a reward 'think_lenght' that does not exist. Did you mean"),
+        (
+            [],
+            {"methods": "gdpo", "own_methods": ["mine:reward_weights=1"]},
+            "method 'mine': `reward_weights` needs one",
+        ),
         (["--eval_funcs", "think_length"], {}, "'think_length' is also the name of a reward function"),
         ([], {"methods": "gdpo", "own_methods": ["mine:eval_funcs=think_length"]}, "eval_funcs"),
         ([], {"seeds": "0,0"}, "has 0 twice"),
@@ -92,6 +100,16 @@ def test_what_would_fail_in_every_run_is_refused_before_the_first(
     with pytest.raises(ConfigError) as caught:
         planned(arguments, **options)
     assert message in str(caught.value)
+
+
+def test_weights_by_name_reach_every_run_and_a_method_of_ones_own() -> None:
+    own = "mine:advantage_estimator=gdpo,reward_weights=tool_call_format=2 think_length=0.5"
+    plan = planned(["--reward_weights", "think_length=0.5"], own_methods=[own])
+    assert plan.settings["reward_weights"] == {"think_length": 0.5}
+    arguments = run_arguments(plan, Path("out"), "mine", 0)
+    assert arguments[-3:] == ["--reward_weights", "tool_call_format=2", "think_length=0.5"]
+    parsed = parse_run([*arguments[2:], "--config", "quickstart"], "unused")
+    assert parsed.resolved["reward_weights"] == {"tool_call_format": 2.0, "think_length": 0.5}
 
 
 def test_a_page_that_cannot_be_made_is_known_before_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +141,7 @@ def start(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Popen[s
 @pytest.mark.slow
 def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    broken = ["--method", "broken:reward_weights=1"]
+    broken = ["--method", "broken:use_peft=true,lora_target_modules=none_such"]
     process = start(*COMPARE, *broken, "--seeds", "0-1", "--output_dir", whole, *SMALL)
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 1, output  # a method failed, and the others went on
@@ -131,7 +149,7 @@ def test_a_comparison_that_is_killed_ends_as_one_that_is_not(tmp_path: Path) -> 
     assert document["same_prompts"]
     assert [method["seeds"] for method in document["methods"]] == [[0, 1], [0, 1], []]
     assert [run["seed"] for run in document["methods"][2]["failed"]] == [0, 1]
-    assert "reward weights" in document["methods"][2]["failed"][0]["error"]
+    assert "none_such" in document["methods"][2]["failed"][0]["error"]
     assert [point["step"] for point in document["methods"][0]["curves"]["exact_calls"]] == [0, 1, 2]
     assert "broken failed with seed 0 and 1" in output
 

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,11 +175,14 @@ def make_plan(options: CompareOptions, arguments: Sequence[str]) -> tuple[Plan, 
     if every < 1:
         raise ConfigError(f"`eval_every` must be at least 1: got {every}.")
     base = _parse([*own, "--eval_every", str(every)], "`gd2po compare`")
-    setup.load_eval_funcs(base.run, setup.load_reward_funcs(base.run))
+    reward_funcs = setup.load_reward_funcs(base.run)
+    setup.load_eval_funcs(base.run, reward_funcs)
     resolved: dict[str, dict[str, Any]] = {}
     for name, overrides in methods.items():
         extra = [item for key, value in overrides.items() for item in override_arguments(key, value)]
         parsed = _parse([*own, "--eval_every", str(every), *extra], f"method {name!r}")
+        with _about(f"method {name!r}"):
+            setup.require_settings_of_these(parsed, reward_funcs)
         resolved[name] = _settings(parsed)
     refuse_same_settings(resolved)
     threads = options.threads if options.threads is not None else max(1, _cores() // options.jobs)
@@ -207,8 +211,15 @@ def _refuse_own(flag: str) -> None:
 
 def _parse(arguments: list[str], whose: str) -> ParsedRun:
     """Arguments of a run; an error says whose they are."""
-    try:
+    with _about(whose):
         return parse_run(arguments, output_dir="unused")
+
+
+@contextmanager
+def _about(whose: str) -> Iterator[None]:
+    """Say in an error whose arguments are wrong."""
+    try:
+        yield
     except ValueError as error:  # of ours or of TRL's
         raise ConfigError(f"{whose}: {error}") from error
 

@@ -11,6 +11,7 @@ from gd2po.data import builtin_model, has_splits, load_prompts, require_columns
 from gd2po.errors import ConfigError, did_you_mean
 from gd2po.evaluation.generation import policies
 from gd2po.evaluation.generation.generate import encode_prompts
+from gd2po.integrations.trl.reward_settings import check_rewards, reward_name
 from gd2po.rewards import REWARD_FUNCS, callable_name, configure, load_eval_func, load_reward_func
 from gd2po.runs.spellings import options_by_function
 from gd2po.training.arguments import ParsedRun, RunArguments
@@ -52,6 +53,17 @@ def load_reward_funcs(run: RunArguments) -> list[Any]:
             "my_module.my_function, or a `reward_model_name_or_path`."
         )
     return _bound("reward", run.reward_funcs, run.reward_kwargs, load_reward_func)
+
+
+def require_settings_of_these(parsed: ParsedRun, reward_funcs: list[Any]) -> None:
+    """Raise unless weights, families, conditions and the method go with the rewards: before a model is loaded.
+
+    Raises:
+        ConfigError: a name of no reward, or another number of weights.
+        InvalidInputError: weights or numbers per reward that the method does not take.
+    """
+    names = [reward_name(func) for func in [*reward_funcs, *(parsed.run.reward_model_name_or_path or [])]]
+    check_rewards(parsed.training.with_weights_in_order(names), names, len(names))
 
 
 def load_eval_funcs(run: RunArguments, reward_funcs: list[Any]) -> list[Any]:

@@ -20,7 +20,6 @@ from gd2po.errors import ConfigError, GD2POError
 from gd2po.evaluation.generation.decoding import decode
 from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.integrations.trl.model_card import CardFacts, training_means
-from gd2po.integrations.trl.reward_settings import check_rewards, reward_name
 from gd2po.integrations.trl.tracked_report import ReportToTrackers
 from gd2po.integrations.trl.trainer import GD2POTrainer
 from gd2po.report.commands import command
@@ -55,8 +54,7 @@ def train_command(argv: Sequence[str]) -> int:
     setup.require_readable(eval_funcs, held_out)
     for func in reward_funcs:
         check_columns(func, train_dataset[0])
-    names = [reward_name(func) for func in [*reward_funcs, *(run.reward_model_name_or_path or [])]]
-    check_rewards(training.with_weights_in_order(names), names, len(names))
+    setup.require_settings_of_these(parsed, reward_funcs)
     if run.dry_run:
         print_dry_run(parsed)
         return 0
