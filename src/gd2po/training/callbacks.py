@@ -19,6 +19,14 @@ from gd2po.runs.checkpoints import STATE
 class RewardProgress(ProgressCallback):  # type: ignore[misc]
     """TRL's progress bar with the reward means and the conflict rate beside it, instead of a dictionary per step."""
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Leave room for the ^C that a terminal shows: in a full line it begins another, and the bar stands twice."""
+        super().on_train_begin(args, state, control, **kwargs)
+        size = getattr(self.training_bar, "dynamic_ncols", None)
+        if size:
+            self.training_bar.dynamic_ncols = lambda file: shortened(*size(file))
+            self.training_bar.refresh()
+
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """Show the newest values."""
         if not state.is_world_process_zero or self.training_bar is None or logs is None:
@@ -37,6 +45,11 @@ class RewardLines(TrainerCallback):  # type: ignore[misc]
         if state.is_world_process_zero and shown:
             values = ", ".join(f"{name} {value}" for name, value in shown.items())
             sys.stderr.write(f"step {state.global_step}/{state.max_steps}: {values}\n")
+
+
+def shortened(columns: int | None, rows: int | None) -> tuple[int | None, int | None]:
+    """A terminal's size without two columns at its end; None stays unknown."""
+    return (None if columns is None else max(columns - 2, 1)), rows
 
 
 def newest(logs: dict[str, Any]) -> dict[str, str]:
