@@ -38,6 +38,19 @@ GIBIBYTES = 2.0
 LINEAR_WITHIN = 1.3
 """The time per rollout may grow by this from the smallest log to the largest."""
 
+PROGRAM = """
+import re, resource, sys
+from pathlib import Path
+import gd2po.diagnosis as d
+
+diagnosis = d.diagnose(d.RewardLog(sys.argv[1]))
+d.write_html(diagnosis, sys.argv[1] + ".html")
+# What resource says of a new process is never less than what the process that started it took.
+status = Path("/proc/self/status")
+found = re.search(r"VmHWM:\\s*(\\d+)", status.read_text()) if status.exists() else None
+print(diagnosis.source.rollouts, found[1] if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -131,13 +144,8 @@ def make_step(step: int, random: np.random.Generator) -> pa.Table:
 
 def read_log(path: Path) -> Reading:
     """Diagnose the log in a process of its own, page and all."""
-    program = (
-        "import sys, resource, gd2po.diagnosis as d; "
-        "diagnosis = d.diagnose(d.RewardLog(sys.argv[1])); d.write_html(diagnosis, sys.argv[1] + '.html'); "
-        "print(diagnosis.source.rollouts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
     start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(path)], capture_output=True, text=True, check=True)
     seconds = time.perf_counter() - start
     rollouts, peak = (int(number) for number in done.stdout.split())
     # Linux counts in kibibytes, macOS in bytes.

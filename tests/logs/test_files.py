@@ -45,7 +45,7 @@ def test_an_empty_log_says_so(tmp_path: Path, write_log: Any) -> None:
     for name in ("empty.jsonl", "blank.jsonl"):
         with pytest.raises(DataFormatError, match="is empty: it holds no rollouts"):
             RewardLog(tmp_path / name)
-    with pytest.raises(DataFormatError, match="is empty"):
+    with pytest.raises(DataFormatError, match="holds no rollouts, only the names of columns: step, group and x"):
         RewardLog(write_log({"step": [], "group": [], "x": []}, "log.csv"))
     with pytest.raises(DataFormatError, match="holds no reward log.*log_completions"):
         RewardLog(tmp_path / "folder")

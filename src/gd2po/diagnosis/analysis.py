@@ -270,7 +270,7 @@ def _add_up(
     in_order: bool,
 ) -> tuple[Sums, StepSample]:
     """One pass over the log: its sums, and the steps to evaluate settings on."""
-    sums, sample = Sums(len(weights.usual)), StepSample(in_order=in_order)
+    sums, sample = Sums(len(weights.usual)), StepSample()
     options = {} if settings.setting is None else settings.setting.resolved
     conditions, names = settings.reward_conditions, log.layout.reward_names
     condition = None if conditions is None else lambda rewards: conditions.apply(rewards, names)

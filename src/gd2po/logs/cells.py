@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -112,11 +113,17 @@ def to_keys(column: Any) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     if not pa.types.is_dictionary(column.type):
         column = as_text(column).dictionary_encode()
     texts = to_strings(as_text(column.dictionary))
-    hashes = np.fromiter((hash(text) for text in texts), dtype=np.int64, count=len(texts))
+    hashes = np.fromiter((_hash(text or "") for text in texts), dtype=np.int64, count=len(texts))
     if not len(hashes):
         return np.zeros(len(column), dtype=np.int64), missing
     indices = pc.fill_null(column.indices, 0).to_numpy(zero_copy_only=False)
     return hashes[indices], missing
+
+
+def _hash(text: str) -> int:
+    """The same in every process, unlike Python's own: a log is taken apart by it."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little", signed=True)
 
 
 def as_text(column: Any) -> Any:

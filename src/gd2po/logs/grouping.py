@@ -1,11 +1,13 @@
-"""From rows in the order of a log to whole groups, step by step, with one chunk in memory where steps are in order.
+"""From rows in the order of a log to whole groups, step by step, with one chunk in memory where the log is in order.
 
-A step is complete when another begins. If it returns later, the log is not in order, and the caller reads it again with
-`in_order=False`: then all numbers (never the texts) are held and sorted.
+A step is complete when another begins, and a group of a step too large to hold when another group begins. If it returns
+later, the log is not in order: the caller collects its rows in parts of whole groups instead, and each part is sorted.
 """
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +27,31 @@ LARGEST_STEP = 262_144
 
 
 class StepReturnsError(Exception):
-    """A step returned after another had begun."""
+    """A step returned after another had begun, or a group of a step that is read in pieces."""
+
+
+class SeenNumbers:
+    """Numbers that have been seen. While they rise there is nothing to look up, and each takes eight bytes."""
+
+    def __init__(self) -> None:
+        self._rising = array("q")
+        self._others: set[int] | None = None
+
+    def add(self, number: int) -> None:
+        """Take a number in."""
+        if self._others is not None:
+            self._others.add(number)
+        elif not self._rising or number > self._rising[-1]:
+            self._rising.append(number)
+        else:
+            self._others = {*self._rising, number}
+
+    def __contains__(self, number: int) -> bool:
+        if self._others is not None:
+            return number in self._others
+        if not self._rising or number > self._rising[-1]:
+            return False
+        return self._rising[bisect_left(self._rising, number)] == number
 
 
 @dataclass(frozen=True)
@@ -80,7 +106,7 @@ class GroupAssembler:
 
     Args:
         groups: which rollouts of a step form a group.
-        in_order: False holds all rows and sorts them.
+        in_order: False holds all rows and sorts them by step.
         same: whether two steps hold the very same rollouts, which then count once; None where that cannot happen.
     """
 
@@ -92,8 +118,14 @@ class GroupAssembler:
         """Runs of one prompt that were split into several groups."""
         self.odd_runs = 0
         """Runs of one prompt whose length is not a multiple of the group size."""
-        self._finished: set[int] = set()
+        self._finished = SeenNumbers()
         self._open: list[Rows] = []
+        self._open_rows = 0
+        self._cut_at = LARGEST_STEP
+        self._cut_rows = 0
+        """Of the open step, those that are out already."""
+        self._cut_keys = np.empty(0, dtype=np.int64)
+        """Their groups' keys, sorted."""
         self._ready: list[Rows] = []
         self._ready_rows = 0
         self._previous: Rows | None = None
@@ -142,6 +174,9 @@ class GroupAssembler:
             if step in self._finished:
                 raise StepReturnsError
             self._open.append(rows.take(slice(begin, end)))
+            self._open_rows += end - begin
+            if self._open_rows > self._cut_at and self.same is None:
+                yield from self._cut_step()
 
     def finish(self) -> Iterator[Chunk]:
         """The chunks of the remaining rows."""
@@ -151,13 +186,47 @@ class GroupAssembler:
             if self._ready_rows:
                 yield from self._emit()
         elif self._open:
-            rows = Rows.join(self._open)
-            self._open = []
+            rows, self._open = Rows.join(self._open), []
+            if np.any(rows.steps[1:] < rows.steps[:-1]):
+                rows = rows.take(np.argsort(rows.steps, kind="stable"))
             yield from self._pieces(self._arrange(rows))
+
+    def _cut_step(self) -> Iterator[Chunk]:
+        """What is there of a large step, up to the last group, which may go on."""
+        rows = Rows.join(self._open)
+        size = self.group_size or 1
+        last = (len(rows) - 1) // size * size if self.rule == "blocks" else int(_starts(rows.keys)[-1])
+        self._open, self._open_rows = [rows], len(rows)
+        self._cut_at = LARGEST_STEP if last else 2 * len(rows)
+        if last == 0:
+            return
+        if self._ready_rows:
+            yield from self._emit()
+        self._leave(rows.take(slice(0, last)))
+        yield from self._pieces(self._arrange(rows.take(slice(0, last))))
+        rest = rows.take(np.arange(last, len(rows)))  # a copy: a view would keep all of them
+        self._open, self._open_rows = [rest], len(rest)
+
+    def _leave(self, rows: Rows) -> None:
+        """Count rows of the open step as out, none of whose groups was before."""
+        if self.rule == "column":
+            keys = rows.keys[_starts(rows.keys)]
+            if len(self._cut_keys):
+                places = np.minimum(np.searchsorted(self._cut_keys, keys), len(self._cut_keys) - 1)
+                if np.any(self._cut_keys[places] == keys):
+                    raise StepReturnsError
+            # A stable sort merges what is sorted in parts, as here; NumPy's functions on sets hash all of it anew.
+            self._cut_keys = np.sort(np.concatenate([self._cut_keys, np.sort(keys)]), kind="stable")
+        self._cut_rows += len(rows)
 
     def _finish_step(self) -> None:
         rows = Rows.join(self._open)
-        self._open = []
+        self._open, self._open_rows, self._cut_at = [], 0, LARGEST_STEP
+        if self._cut_rows:
+            self._leave(rows)
+            if self.rule == "blocks":
+                self._check_blocks(int(rows.steps[0]), self._cut_rows)
+            self._cut_rows, self._cut_keys = 0, np.empty(0, dtype=np.int64)
         self._finished.add(int(rows.steps[0]))
         if self.same is not None and self._previous is not None and self.same(self._previous, rows):
             self.repeated_steps += 1
@@ -193,16 +262,19 @@ class GroupAssembler:
         return Chunk(rows.take(order), _starts(groups[order]), step_starts)
 
     def _blocks(self, rows: Rows, step_starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        size = self.group_size or 1
         counts = np.diff(np.append(step_starts, len(rows)))
-        uneven = np.flatnonzero(counts % size)
-        if len(uneven):
-            step, count = int(rows.steps[step_starts[uneven[0]]]), int(counts[uneven[0]])
+        for step, count in zip(rows.steps[step_starts].tolist(), counts.tolist(), strict=True):
+            self._check_blocks(step, count)
+        return np.arange(0, len(rows), self.group_size or 1)
+
+    def _check_blocks(self, step: int, count: int) -> None:
+        """Raise unless the rollouts of a step are whole groups."""
+        size = self.group_size or 1
+        if count % size:
             raise DataFormatError(
                 f"`group_size` must divide the number of rollouts in every step: got {size}, and step {step} has "
                 f"{count} rollouts."
             )
-        return np.arange(0, len(rows), size)
 
     def _split_runs(self, run_starts: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
         """First rows of the groups in runs of one prompt: a run of two or three group sizes is as many groups."""

@@ -5,6 +5,7 @@ Only numbers are read. The texts of the few rollouts that a report shows are fet
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -21,11 +22,12 @@ from gd2po.logs.files import LogFiles, find_files, open_table
 from gd2po.logs.grouping import Chunk, GroupAssembler, Rows
 from gd2po.logs.layout import Layout, choose_layout
 from gd2po.logs.names import REWARD_PREFIXES
+from gd2po.logs.parts import Part, parts_of
 from gd2po.logs.rows import ROW_BITS, ROW_MASK, RowReader, pack_places
 from gd2po.logs.run_settings import FoundSettings, StepRange, find_run_settings
 from gd2po.logs.step_weights import read_step_weights
 from gd2po.logs.tables.table import BadRows, Table
-from gd2po.report.wording import counted
+from gd2po.report.wording import counted, join
 
 _ONE_BY_ONE = "Read logs with different rewards one by one, or name the rewards that they share with `rewards`."
 
@@ -80,22 +82,36 @@ class RewardLog:
         """Whole groups, by steps.
 
         Args:
-            in_order: False sorts the rows by step, with the numbers of all rollouts in memory.
+            in_order: False sorts the steps by their numbers. A log that is too large to sort at once is read several
+                times, each time for as many of its steps as fit; of a larger step, for as many of its groups.
             progress: called with the number of rollouts read so far.
 
         Raises:
-            StepReturnsError: a step returned later in the log; ask again with in_order=False.
+            StepReturnsError: a step returned later in the log, or a group of a very large step; ask again with
+                in_order=False.
             DataFormatError: a malformed row, or a file without the columns of the first.
         """
-        self._reset(in_order)
         seen = 0
+        for part in [Part()] if in_order else self._parts():
+            self._reset(in_order)
+            for index in range(len(self.files.paths)):
+                for rows in self._rows_of_file(index):
+                    chosen = part.choose(rows)
+                    seen += len(chosen)
+                    yield from self._assembler.add(chosen)
+                    if progress is not None:
+                        progress(seen)
+            yield from self._assembler.finish()
+
+    def _parts(self) -> list[Part]:
+        """Parts of the log that can be sorted one by one."""
+        self._reset(in_order=False)
+        counts: Counter[int] = Counter()
         for index in range(len(self.files.paths)):
             for rows in self._rows_of_file(index):
-                seen += len(rows)
-                yield from self._assembler.add(rows)
-                if progress is not None:
-                    progress(seen)
-        yield from self._assembler.finish()
+                steps, rollouts = np.unique(rows.steps, return_counts=True)
+                counts.update(dict(zip(steps.tolist(), rollouts.tolist(), strict=True)))
+        return parts_of(counts, by_key=self.layout.groups.rule == "column")
 
     def texts(self, places: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
         """Prompt and completion of the rollouts at the given places, by place; None where the log has none."""
@@ -172,6 +188,7 @@ class RewardLog:
 
     def _first_layout(self) -> Layout:
         """The layout by the first file that has rows."""
+        columns: list[str] = []
         for index, path in enumerate(self.files.paths):
             table = self._readable(index)
             head = None if table is None else self._readable_head(table)
@@ -180,9 +197,13 @@ class RewardLog:
                 self.columns = list(table.names)
                 self._first_path = path
                 return choose_layout(head, self.choices, str(path), table.decimal_comma)
+            if table is not None:
+                columns = columns or table.names
         where = self.files.source
         if self.unreadable:
             raise DataFormatError(f"{where} holds no file that can be read: {self.unreadable[0]}")
+        if columns:
+            raise DataFormatError(f"{where} holds no rollouts, only the names of columns: {join(columns, 6)}.")
         raise DataFormatError(f"{where} is empty: it holds no rollouts.")
 
     def _readable_head(self, table: Table) -> pa.Table | None:

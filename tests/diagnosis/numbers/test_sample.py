@@ -27,8 +27,8 @@ def chunks_of(steps: np.ndarray, size: int, *, known_lengths: bool = True) -> It
         yield Chunk(Rows(part, places, rewards, lengths, places), np.arange(0, len(part), GROUP), starts)
 
 
-def chosen(steps: np.ndarray, size: int = 8, *, in_order: bool = True) -> list[Step]:
-    made = StepSample(in_order=in_order)
+def chosen(steps: np.ndarray, size: int = 8) -> list[Step]:
+    made = StepSample()
     for chunk in chunks_of(steps, size):
         made.add(chunk)
     return made.steps()
@@ -79,12 +79,6 @@ def test_pieces_of_a_step_that_is_left_out_stay_out() -> None:
     assert all(len(step.rewards) == 4 for step in steps)
 
 
-def test_steps_in_disorder_are_chosen_by_their_numbers() -> None:
-    order = np.random.default_rng(0).permutation(40)
-    assert numbers(chosen(np.repeat(order, 4), in_order=False)) == numbers(chosen(log(40))) == list(range(0, 40, 8))
-    assert len(order) == len(set(order))
-
-
 @pytest.mark.parametrize("size", [6, 10, 64, 1000])
 def test_a_step_larger_than_all_that_is_taken_is_cut_between_groups(size: int) -> None:
     (step,) = chosen(log(1, size=1000), size=size)
@@ -94,13 +88,13 @@ def test_a_step_larger_than_all_that_is_taken_is_cut_between_groups(size: int) -
 
 def test_a_group_larger_than_all_that_is_taken_stays_whole() -> None:
     rows = Rows(*(np.zeros(100, dtype=np.int64),) * 2, np.zeros((100, 1), np.float32), np.zeros(100), np.arange(100))
-    made = StepSample(in_order=True)
+    made = StepSample()
     made.add(Chunk(rows, np.array([0]), np.array([0])))
     assert len(made.steps()[0].rewards) == 100
 
 
 def test_lengths_are_known_only_if_all_are() -> None:
-    made = StepSample(in_order=True)
+    made = StepSample()
     for chunk in chunks_of(log(2), 8, known_lengths=False):
         made.add(chunk)
     assert [step.token_counts for step in made.steps()] == [None, None]

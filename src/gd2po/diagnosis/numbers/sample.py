@@ -73,15 +73,9 @@ class _Held:
 
 
 class StepSample:
-    """Every step of a log, or every second, fourth, ... of those that are too many.
+    """Every step of a log, or every second, fourth, ... of those that are too many."""
 
-    Args:
-        in_order: steps come in the order of the log, and none is needed again once it is left out. If not, all are held
-            until the end, as the reader of the log does too.
-    """
-
-    def __init__(self, *, in_order: bool) -> None:
-        self._in_order = in_order
+    def __init__(self) -> None:
         self._stride = 1
         self._seen = 0
         self._current: _Held | None = None
@@ -104,16 +98,10 @@ class StepSample:
                 self._current.add(
                     rows.rewards[begin:end], rows.lengths[begin:end], rows.places[begin:end], np.diff(edges)
                 )
-                if self._in_order:
-                    self._thin()
+                self._thin()
 
     def steps(self) -> list[Step]:
         """The steps that were chosen, in order."""
-        if not self._in_order:
-            self._held.sort(key=lambda held: held.number)
-            for place, held in enumerate(self._held):
-                held.place = place
-            self._thin()
         return [held.step() for held in self._held]
 
     def _thin(self) -> None:

@@ -27,6 +27,9 @@ SHOWN_CANDIDATES = 64
 REMEMBERED_ROLLOUTS = 32
 """Rollouts of a conflicted group that are remembered, to choose those with different completions from."""
 
+FIRST_STEPS = 4096
+"""Steps that there is room for at first."""
+
 MOST_DISTINCT = 16
 """Values of a reward that are told apart."""
 
@@ -116,7 +119,7 @@ class Sums:
     largest_snr: float = 0.0
     """Of all conflicts."""
     conflicted: list[tuple[float, int, ConflictedGroup]] = field(default_factory=list)
-    _steps: list[dict[str, Floats]] = field(default_factory=list)
+    _steps: _StepRows = field(default_factory=lambda: _StepRows())
 
     def __post_init__(self) -> None:
         self.blocks = BlockSums(self.num_rewards)
@@ -133,7 +136,7 @@ class Sums:
         for values, column in zip(self.distinct, batch.rewards.T, strict=True):
             if len(values) <= MOST_DISTINCT:
                 values.update(np.unique(column[~np.isnan(column)])[: MOST_DISTINCT + 1].tolist())
-        self._steps.append(_step_sums(batch))
+        self._steps.add(_step_sums(batch))
         self._remember_conflicted(batch)
 
     @property
@@ -143,20 +146,21 @@ class Sums:
 
     def steps(self) -> dict[str, Floats]:
         """Sums of each step, (M, ...), in the order of their numbers; a step that was read in pieces is one."""
-        joined = {name: np.concatenate([part[name] for part in self._steps]) for name in self._steps[0]}
-        numbers, index = np.unique(joined.pop("step"), return_inverse=True)
-        order = np.argsort(index, kind="stable")
-        starts = np.searchsorted(index[order], np.arange(len(numbers)))
-        merged: dict[str, Floats] = {"step": numbers}
+        joined = self._steps.columns()
         for extreme, reduce in (("highest", np.maximum), ("lowest", np.minimum)):
-            merged[extreme] = reduce.reduceat(joined[extreme][order], starts, axis=0)
             # Rollouts at the extreme of the log; a step or piece that stays short of it has none.
             at = joined[extreme] == reduce.reduce(joined[extreme], axis=0)
             joined[f"at_{extreme}"] = np.where(at, joined[f"at_{extreme}"], 0)
-        for name in joined:
-            if name not in merged:
-                merged[name] = np.add.reduceat(joined[name][order], starts, axis=0)
-        return merged
+        if np.all(joined["step"][1:] > joined["step"][:-1]):
+            return joined
+        numbers, index = np.unique(joined.pop("step"), return_inverse=True)
+        order = np.argsort(index, kind="stable")
+        starts = np.searchsorted(index[order], np.arange(len(numbers)))
+        how = {"highest": np.maximum, "lowest": np.minimum}
+        merged = {
+            name: how.get(name, np.add).reduceat(values[order], starts, axis=0) for name, values in joined.items()
+        }
+        return {"step": numbers, **merged}
 
     def _remember_conflicted(self, batch: Batch) -> None:
         """Keep the groups in which the most signal cancels."""
@@ -191,6 +195,34 @@ class Sums:
                 heapq.heappush(self.conflicted, item)
             else:
                 heapq.heappushpop(self.conflicted, item)
+
+
+class _StepRows:
+    """Rows of named columns, one per step and piece, each column in one array that grows by doubling.
+
+    Small arrays per chunk would lie scattered among the large ones that come and go, which then find no room any more
+    in memory that was free before: the process grows though nothing is kept.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Floats] = {}
+        self._used = 0
+
+    def add(self, rows: dict[str, Floats]) -> None:
+        """Take rows in."""
+        used = self._used + len(rows["step"])
+        for name, values in rows.items():
+            column = self._columns.get(name, np.empty((0, *values.shape[1:])))
+            if used > len(column):
+                grown = np.empty((max(FIRST_STEPS, 2 * used), *values.shape[1:]))
+                grown[: self._used] = column[: self._used]
+                self._columns[name] = column = grown
+            column[self._used : used] = values
+        self._used = used
+
+    def columns(self) -> dict[str, Floats]:
+        """All rows, in the order in which they came."""
+        return {name: column[: self._used] for name, column in self._columns.items()}
 
 
 def _step_sums(batch: Batch) -> dict[str, Floats]:

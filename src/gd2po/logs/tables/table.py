@@ -152,8 +152,9 @@ class ParquetTable:
         texts = [name for name in columns if is_text(self._schema.field(name).type)]
         first_row = 0
         try:
-            # Dictionaries keep a prompt that is repeated for its group from being decoded for each rollout.
-            with pq.ParquetFile(self._file, metadata=self._metadata, read_dictionary=texts) as file:
+            # Dictionaries keep a prompt that is repeated for its group from being decoded for each rollout. What
+            # pre_buffer reads ahead is the whole file, and it is kept to the end.
+            with pq.ParquetFile(self._file, metadata=self._metadata, read_dictionary=texts, pre_buffer=False) as file:
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=self._row_groups, columns=list(columns)):
                     arrays = [as_readable(batch.column(name)) for name in columns]
                     yield first_row, pa.RecordBatch.from_arrays(arrays, list(columns))
