@@ -70,3 +70,17 @@ def test_a_place_that_cannot_be_written_is_named_before_the_log_is_read(
     (tmp_path / "file").touch()
     with pytest.raises(OutputWriteError, match="a file or a broken link stands where a folder has to be"):
         report_log(log, json=tmp_path / "file" / "numbers.json")
+
+
+def test_no_report_takes_the_place_of_its_log_or_of_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("step,group,a,b\n1,0,1,0\n1,0,0,1\n")
+    (tmp_path / "sub").mkdir()
+    for place in (path, tmp_path / "sub" / ".." / "log.csv"):
+        with pytest.raises(OutputWriteError, match="is a file of the log"):
+            report_log(RewardLog(path), html=place)
+        with pytest.raises(OutputWriteError, match="is a file of the log"):
+            report_log(RewardLog(path), json=place)
+    with pytest.raises(OutputWriteError, match="or written twice"):
+        report_log(RewardLog(path), html=tmp_path / "out", json=tmp_path / "out")
+    assert path.read_text().startswith("step,")

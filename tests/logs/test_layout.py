@@ -105,7 +105,9 @@ def test_a_total_beside_one_other_column_is_a_reward(write_log: Any) -> None:
 
 def test_a_column_of_text_is_a_reward_only_if_most_of_it_is_numbers(write_log: Any) -> None:
     columns = {"group": [1, 1, 1], "mostly": ["1", "0", "oops"], "rarely": ["1", "good", "bad"]}
-    assert RewardLog(write_log(columns, "log.csv")).layout.reward_names == ["mostly"]
+    layout = RewardLog(write_log(columns, "log.csv")).layout
+    assert layout.reward_names == ["mostly"]
+    assert layout.reasons[-1].endswith("These hold none: rarely.")
 
 
 def test_an_id_that_is_never_repeated_is_no_group_where_there_is_a_prompt(write_log: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from replay_logs import fooled, open_log, write
 
-from gd2po.errors import ConfigError
+from gd2po.errors import ConfigError, OutputWriteError
 from gd2po.replay.command import ReplayOptions, replay_log
 
 
@@ -40,3 +40,10 @@ def test_bad_options_are_refused(tmp_path: Path, options: dict[str, str], messag
     log = open_log(write(tmp_path / "log.csv", fooled(4)))
     with pytest.raises(ConfigError, match=message):
         replay_log(log, ReplayOptions("quality", **options))
+
+
+def test_no_page_takes_the_place_of_the_log(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", fooled(10))
+    with pytest.raises(OutputWriteError, match="is a file of the log"):
+        replay_log(open_log(path), ReplayOptions("quality", json=str(path)))
+    assert path.stat().st_size > 0

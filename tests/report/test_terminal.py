@@ -58,6 +58,15 @@ def test_boxes_hold_as_well_and_text_wraps_between_words() -> None:
     assert max(map(len, text.splitlines())) <= 60
 
 
+def test_a_word_longer_than_the_terminal_leaves_room_for_the_names_of_the_rows() -> None:
+    table = plain_table(None, "method", ["drops"])
+    table.add_column("keeps at least")
+    table.add_row("gd2po-snr 0.3", "57%", "71% of " + "x" * 61)
+    text = printed(table, 60)
+    assert text.count("gd2po-snr") == 2
+    assert max(map(len, text.splitlines())) <= 60
+
+
 def test_a_name_longer_than_the_terminal_folds_and_numbers_stay() -> None:
     table = plain_table(None, "reward", ["share", "correlation"])
     table.add_row("x" * 100, "57%", "+0.57 [+0.50, +0.63]")

@@ -13,7 +13,7 @@ from gd2po.diagnosis.model import Diagnosis
 from gd2po.diagnosis.views.json import write_json
 from gd2po.diagnosis.views.page import write_html
 from gd2po.logs.reward_log import RewardLog
-from gd2po.runs.files import require_place
+from gd2po.runs.files import require_places
 from gd2po.runs.folder import CONFIG
 
 HTML_NAME, JSON_NAME = "report.html", "report.json"
@@ -76,9 +76,7 @@ def report_log(
     folder = log.files.run_folder
     if folder is not None and (folder / CONFIG).is_file():
         html, json = html or folder / HTML_NAME, json or folder / JSON_NAME
-    for path in (html, json):
-        if path is not None:
-            require_place(path)  # before the log is read, which may take minutes
+    require_places((html, json), log.files.paths)  # before the log is read, which may take minutes
     diagnosis = diagnose(
         log,
         reward_weights,

@@ -15,6 +15,7 @@ from gd2po.logs.choices import ColumnChoices
 from gd2po.logs.dialects import recognise
 from gd2po.logs.dialects.base import Dialect, Groups
 from gd2po.logs.names import plain_name
+from gd2po.report.wording import join
 
 _LONGEST_LENGTH_REWARD = 10
 """A column of whole numbers called length is a reward unless one of them is larger."""
@@ -222,12 +223,17 @@ class _Chooser:
         return [name for name in self.columns if self._may_be_reward(name)]
 
     def _may_be_reward(self, name: str) -> bool:
+        return self._is_free(name) and self._holds_numbers(name)
+
+    def _is_free(self, name: str) -> bool:
+        """True where a column plays no other part."""
         layout = self.layout
         taken = {layout.step, layout.group, layout.prompt, layout.completion, layout.length, *self.dialect.not_rewards}
         if not name or name in taken or name.startswith("(unnamed column") or self._is_length(name):
             return False
-        if plain_name(name) in {*names.NEVER_REWARDS, *names.STEP_NAMES, *names.GROUP_NAMES}:
-            return False
+        return plain_name(name) not in {*names.NEVER_REWARDS, *names.STEP_NAMES, *names.GROUP_NAMES}
+
+    def _holds_numbers(self, name: str) -> bool:
         if is_numeric(self.head.schema.field(name).type):
             return True
         if pa.types.is_null(self.head.schema.field(name).type):
@@ -244,7 +250,9 @@ class _Chooser:
             parts, excluded = candidates, ""
         else:
             excluded = f"; {', '.join(totals)} {'is' if len(totals) == 1 else 'are'} excluded as their total"
+        others = [name for name in self.columns if self._is_free(name) and not self._holds_numbers(name)]
+        left_out = f" These hold none: {join(others, 6)}." if others else ""
         self.layout.reasons.append(
-            f"Rewards are the columns of numbers: {', '.join(parts)}{excluded} (`rewards` overrides this)."
+            f"Rewards are the columns of numbers: {', '.join(parts)}{excluded} (`rewards` overrides this).{left_out}"
         )
         return parts

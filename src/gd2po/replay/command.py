@@ -13,6 +13,7 @@ from gd2po.replay.defaults import LEARNING_RATES, METHODS
 from gd2po.replay.model import Replay
 from gd2po.replay.views.page import write_html, write_json
 from gd2po.report.page import require_page_packages
+from gd2po.runs.files import require_places
 from gd2po.worlds.choices import choose_learning_rates, choose_settings
 
 
@@ -53,9 +54,11 @@ def replay_log(
         ConfigError: an unknown or malformed method, or a grid that is none.
         DataFormatError: as of `replay`.
         InvalidInputError: as of `replay`.
+        OutputWriteError: a file cannot be written, or would take the place of the log.
     """
     if options.html is not None:
         require_page_packages("The page")
+    require_places((options.html, options.json), log.files.paths)
     settings = choose_settings(method_names(options.methods), options.own_methods)
     result = replay(
         log,

@@ -70,6 +70,8 @@ def fitted(table: Table, console: Console) -> list[Table]:
     if any(column.least + frame(2) - frame(1) > room for column in others):  # names that leave no room for a number
         first.least = max(min(first.least, width // 3), 8)
         room = width - frame(1) - first.least
+        for column in others:  # nor does a word that is wider than the rest of the line
+            column.least = min(column.least, room + frame(1) - frame(2))
     blocks: list[list[_Column]] = []
     left = 0
     for column in others:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -51,6 +51,26 @@ def write_with(path: str | Path, write: Callable[[Path], object]) -> Path:
         finally:
             draft.unlink(missing_ok=True)
     return path
+
+
+def require_places(paths: Iterable[str | Path | None], read: Collection[Path]) -> None:
+    """Make the folders of files that a command is to write, and raise where one cannot be or must not be.
+
+    Args:
+        paths: of the files; None for one that is not written.
+        read: the files that the command reads.
+
+    Raises:
+        OutputWriteError: as `require_place`, or the file would take the place of one that is read or of another.
+    """
+    kept = {path.resolve() for path in read}
+    for path in paths:
+        if path is None:
+            continue
+        require_place(path)
+        if Path(path).resolve() in kept:
+            raise OutputWriteError(f"{path} is a file of the log, or written twice. Choose another place.")
+        kept.add(Path(path).resolve())
 
 
 def require_place(path: str | Path) -> None:
