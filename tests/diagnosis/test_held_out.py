@@ -9,7 +9,7 @@ import pytest
 
 from gd2po.diagnosis import RewardLog, diagnose, render_html
 from gd2po.diagnosis.held_out import held_out_section
-from gd2po.runs.folder import EVALUATIONS, write_evaluation
+from gd2po.runs.evaluations import EVALUATIONS, write_evaluation
 
 SCORES = {"num_prompts": 64, "rewards": {"x": 1.5}, "metrics": {"exact": 0.25}, "shares": ["exact"]}
 

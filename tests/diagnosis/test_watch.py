@@ -16,7 +16,8 @@ from gd2po.diagnosis import RewardLog, RunReport, report_log
 from gd2po.diagnosis.watch import PATIENCE, LogWatch
 from gd2po.errors import DataFormatError
 from gd2po.logs.rollout_log import RolloutLog
-from gd2po.runs.folder import CONFIG, SUMMARY, write_evaluation
+from gd2po.runs.evaluations import write_evaluation
+from gd2po.runs.folder import CONFIG, SUMMARY
 
 LIVE = ' data-reload="5"'
 

@@ -16,9 +16,9 @@ from gd2po.comparison.run import folder as files
 from gd2po.comparison.run.plan import Plan
 from gd2po.core.metrics import PREFIX
 from gd2po.errors import RunFolderError
+from gd2po.runs.checkpoints import STATE
+from gd2po.runs.evaluations import EVALUATIONS, read_evaluations, shares_over
 from gd2po.runs.rollout_files import FOLDER, rollout_files
-
-_EVALUATIONS, _STATE = "evaluations.jsonl", "trainer_state.json"
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ def read_run(folder: Path, method: str, seed: int) -> Run:
             return Run(method, seed, "failed", error.read_text(encoding="utf-8").strip())
         return Run(method, seed, "missing")
     try:
-        lines = (target / _EVALUATIONS).read_text(encoding="utf-8").splitlines()
-        history = json.loads((target / _STATE).read_text(encoding="utf-8"))["log_history"]
+        evaluations = read_evaluations(target)
+        if not evaluations:
+            raise ValueError(f"no {EVALUATIONS}")
+        history = json.loads((target / STATE).read_text(encoding="utf-8"))["log_history"]
         digest, tokens, rollouts = _rollouts(target)
-        evaluations = sorted((json.loads(line) for line in lines), key=lambda entry: int(entry["step"]))
-        curve = tuple((int(entry["step"]), _means(entry)) for entry in evaluations)
-        shares = _shares(evaluations)
+        curve = tuple((entry["step"], _means(entry)) for entry in evaluations)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{target} is a finished run that cannot be read ({type(error).__name__}: {error}). Remove that folder, "
@@ -88,7 +88,7 @@ def read_run(folder: Path, method: str, seed: int) -> Run:
         seed,
         "done",
         curve=curve,
-        shares=shares,
+        shares=shares_over(evaluations),
         filter=_filter_means(history),
         seconds_per_step=_mean([entry["step_time"] for entry in history if "step_time" in entry]),
         tokens_per_step=tokens,
@@ -125,18 +125,6 @@ def _means(entry: Mapping[str, Any]) -> dict[str, float | None]:
         for kind in ("metrics", "rewards")
         for name, mean in entry[kind].items()
     }
-
-
-def _shares(evaluations: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Metrics that are a share wherever they are defined: a graded one may by chance be 0 at every prompt of a step."""
-    claimed = {name for entry in evaluations for name in entry["shares"]}
-    graded = {
-        name
-        for entry in evaluations
-        for name, mean in entry["metrics"].items()
-        if mean is not None and name not in entry["shares"]
-    }
-    return frozenset(claimed - graded)
 
 
 def _filter_means(history: Sequence[Mapping[str, Any]]) -> dict[str, float]:

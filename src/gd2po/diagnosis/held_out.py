@@ -9,7 +9,7 @@ from typing import Any
 
 from gd2po.diagnosis.model import HeldOut, HeldOutScore
 from gd2po.errors import DataFormatError
-from gd2po.runs.folder import read_evaluations
+from gd2po.runs.evaluations import read_evaluations, shares_over
 
 
 def held_out_section(folder: Path | None) -> tuple[HeldOut | None, list[str]]:
@@ -27,11 +27,9 @@ def held_out_section(folder: Path | None) -> tuple[HeldOut | None, list[str]]:
     if not found:
         return None, []
     last = found[-1]
-    shares = last.get("shares")
+    shares = shares_over(found)
     scores = [
-        HeldOutScore(
-            name, part == "metrics" and isinstance(shares, list) and name in shares, _values(found, part, name)
-        )
+        HeldOutScore(name, part == "metrics" and name in shares, _values(found, part, name))
         for part in ("metrics", "rewards")
         for name in _mapping(last.get(part))
     ]

@@ -12,7 +12,8 @@ from gd2po.diagnosis.run_report import RunReport
 from gd2po.diagnosis.views.page import write_html
 from gd2po.errors import DataFormatError
 from gd2po.logs.files import find_files
-from gd2po.runs.folder import CONFIG, EVALUATIONS, SUMMARY
+from gd2po.runs.evaluations import EVALUATIONS
+from gd2po.runs.folder import CONFIG, SUMMARY
 from gd2po.runs.lock import is_held
 
 PAUSE_S: Final = 2.0

@@ -24,10 +24,11 @@ import yaml
 from gd2po.errors import ConfigError, DataFormatError, RunFolderError
 from gd2po.report.documents import plain
 from gd2po.runs.checkpoints import LATEST, Resume, find_resume, step_in
+from gd2po.runs.evaluations import EVALUATIONS
 from gd2po.runs.files import naming_the_path, write_text
 from gd2po.runs.lock import LOCK, hold_folder, is_empty
 
-CONFIG, SUMMARY, EVALUATIONS = "config.yaml", "summary.json", "evaluations.jsonl"
+CONFIG, SUMMARY = "config.yaml", "summary.json"
 _BEFORE_STEP_1 = (CONFIG, EVALUATIONS)
 _FIELDS = 100
 """A run writes several hundred, and nobody does by hand."""
@@ -167,33 +168,3 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     """Write the summary; a mean over nothing becomes null, since JSON knows no NaN."""
     text = json.dumps(plain(summary), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / SUMMARY, text + "\n")
-
-
-def write_evaluation(folder: Path, step: int, scores: dict[str, Any]) -> None:
-    """Write the held-out scores of a step. A resumed run writes those of its first steps again."""
-    path = folder / EVALUATIONS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    by_step = {json.loads(line)["step"]: line for line in lines}
-    by_step[step] = json.dumps(plain({"step": step, **scores}), ensure_ascii=False, allow_nan=False)
-    write_text(path, "".join(f"{by_step[known]}\n" for known in sorted(by_step)))
-
-
-def read_evaluations(folder: Path) -> list[dict[str, Any]]:
-    """The held-out scores of a run, as `write_evaluation` took them, in the order of their steps.
-
-    Returns:
-        An entry per evaluation; none where the run has scored nothing.
-
-    Raises:
-        DataFormatError: the file cannot be read, or holds something else.
-    """
-    path = folder / EVALUATIONS
-    if not path.is_file():
-        return []
-    try:
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataFormatError(f"{path} cannot be read: {error}") from error
-    if not all(isinstance(entry, dict) and isinstance(entry.get("step"), int) for entry in found):
-        raise DataFormatError(f"{path} does not hold the held-out scores of a run: every line needs a step.")
-    return sorted(found, key=lambda entry: entry["step"])

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 
 from gd2po.evaluation.generation.generate import generate_completions
 from gd2po.evaluation.held_out import HeldOutScores, score_held_out
-from gd2po.runs.folder import write_evaluation
+from gd2po.runs.evaluations import write_evaluation
 from gd2po.training.arguments import ParsedRun
 
 BATCH_SIZE = 128

@@ -19,6 +19,7 @@ from gd2po.comparison.run.plan import PLAN
 from gd2po.errors import DiskFullError, RunFolderError
 from gd2po.runs.checkpoints import newest_complete
 from gd2po.runs.files import FULL, NO_SPACE, naming_the_path
+from gd2po.runs.folder import SUMMARY
 from gd2po.runs.lock import hold_folder, is_empty
 from gd2po.runs.rollout_files import FOLDER, rollout_files
 
@@ -85,7 +86,7 @@ def error_file(folder: Path, method: str, seed: int) -> Path:
 
 def is_done(run: Path) -> bool:
     """Whether a run has come to its end: its summary is the last that it writes."""
-    return (run / "summary.json").is_file()
+    return (run / SUMMARY).is_file()
 
 
 def steps_done(run: Path) -> int:
