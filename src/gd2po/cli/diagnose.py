@@ -89,9 +89,9 @@ def diagnose(
 def _follow(path: str, write: Callable[[int | None], RunReport], html: str | None, json: str | None) -> None:
     """Write the page again and again, with a line for each, until the run or Ctrl-C ends it."""
     from gd2po.diagnosis.watch import LogWatch
-    from gd2po.runs.folder import CONFIG
+    from gd2po.runs.folder import CONFIG, REPORT_HTML
 
-    page = html or (str(Path(path, "report.html")) if Path(path, CONFIG).is_file() else None)
+    page = html or (str(Path(path, REPORT_HTML)) if Path(path, CONFIG).is_file() else None)
     if page is None:
         raise ConfigError("--watch needs a page to write: add --html report.html.")
     if json == "-":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -14,6 +14,9 @@ from gd2po.core.methods import METHODS
 from gd2po.core.methods.base import Method
 from gd2po.core.result import AdvantageResult
 from gd2po.errors import ConfigError, InvalidInputError, did_you_mean
+
+Made = TypeVar("Made")
+"""A setting, or what makes one."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,23 @@ class Setting:
                 f"`reward_names` needs one name per reward: expected {num_rewards}, got {len(names)}."
             )
         return self.method.warn(batch, self.resolved, names)
+
+
+def labelled(settings: Sequence[Setting] | Mapping[str, Made]) -> dict[str, Setting | Made]:
+    """Settings by label: their own, or the names that a mapping gives them.
+
+    Raises:
+        InvalidInputError: none, or two of one label.
+
+    Example:
+        >>> list(labelled([Setting.named("gdpo", "example"), Setting.named("gd2po-hard", "example")]))
+        ['gdpo', 'gd2po-hard']
+    """
+    named: dict[str, Setting | Made]
+    named = dict(settings) if isinstance(settings, Mapping) else {setting.label: setting for setting in settings}
+    if not named or len(named) < len(settings):
+        raise InvalidInputError(f"`settings` needs one or more of different labels: got {', '.join(named) or 'none'}.")
+    return named
 
 
 def method_named(name: Any, where: str) -> Method:

@@ -14,9 +14,7 @@ from gd2po.diagnosis.views.json import write_json
 from gd2po.diagnosis.views.page import write_html
 from gd2po.logs.reward_log import RewardLog
 from gd2po.runs.files import require_places
-from gd2po.runs.folder import CONFIG
-
-HTML_NAME, JSON_NAME = "report.html", "report.json"
+from gd2po.runs.folder import CONFIG, REPORT_HTML, REPORT_JSON
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def report_log(
     """
     folder = log.files.run_folder
     if folder is not None and (folder / CONFIG).is_file():
-        html, json = html or folder / HTML_NAME, json or folder / JSON_NAME
+        html, json = html or folder / REPORT_HTML, json or folder / REPORT_JSON
     require_places((html, json), log.files.paths)  # before the log is read, which may take minutes
     diagnosis = diagnose(
         log,
@@ -120,6 +118,6 @@ def write_run_report(
         reward_weights,
         reward_families=reward_families,
         setting=setting,
-        html=folder / HTML_NAME,
-        json=folder / JSON_NAME,
+        html=folder / REPORT_HTML,
+        json=folder / REPORT_JSON,
     )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gd2po.core import Setting
 from gd2po.core.families import family_labels
+from gd2po.core.setting import labelled
 from gd2po.diagnosis.analysis import resolve_weights
 from gd2po.errors import DataFormatError, InvalidInputError, did_you_mean
 from gd2po.logs.reward_log import RewardLog
@@ -76,7 +77,7 @@ def replay(
         >>> result.golds[0].rewards, round(result.golds[0].methods[1].gain.value, 1)
         (['a', 'b'], 0.5)
     """
-    named = _labelled(settings)
+    named = labelled([Setting.named(label, "methods") for label in METHODS] if settings is None else settings)
     if baseline not in named:
         raise InvalidInputError(
             f"`baseline` must be the label of a setting: got {baseline!r}. {did_you_mean(baseline, named)}"
@@ -98,15 +99,6 @@ def replay(
             log, rollouts, named, sorted(learning_rates), baseline, reward_weights, reward_families, gold, tell
         )
         return asked.replay(_notes(log, was_reward, gold))
-
-
-def _labelled(settings: Sequence[Setting] | Mapping[str, Setting] | None) -> dict[str, Setting]:
-    if settings is None:
-        return {label: Setting.named(label, "methods") for label in METHODS}
-    named = dict(settings) if isinstance(settings, Mapping) else {setting.label: setting for setting in settings}
-    if not named or len(named) < len(settings):
-        raise InvalidInputError(f"`settings` needs one or more of different labels: got {', '.join(named) or 'none'}.")
-    return named
 
 
 def _notes(log: RewardLog, was_reward: bool, gold: str | None) -> list[str]:

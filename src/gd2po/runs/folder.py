@@ -6,6 +6,7 @@ evaluations.jsonl  held-out scores by step, a line each
 rollouts/          every rollout's rewards and advantage, as in `gd2po.runs.rollout_files`
 checkpoint-N/      to resume from
 model.safetensors  the trained policy, with its configuration and tokenizer
+report.html, report.json  the diagnosis of the rollouts
 .lock              held by the process at work in the folder
 """
 
@@ -29,6 +30,7 @@ from gd2po.runs.files import naming_the_path, write_text
 from gd2po.runs.lock import LOCK, hold_folder, is_empty
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"
+REPORT_HTML, REPORT_JSON = "report.html", "report.json"
 _BEFORE_STEP_1 = (CONFIG, EVALUATIONS)
 _FIELDS = 100
 """A run writes several hundred, and nobody does by hand."""

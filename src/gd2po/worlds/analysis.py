@@ -9,11 +9,12 @@ from pathlib import Path
 
 from gd2po.comparison.statistics import Estimate, mean_over_seeds, means_over_seeds
 from gd2po.core import Setting
+from gd2po.core.setting import labelled
 from gd2po.errors import InvalidInputError, did_you_mean
 from gd2po.worlds.declaration import World
 from gd2po.worlds.knobs import variants
 from gd2po.worlds.simulation import WorldRun
-from gd2po.worlds.store import SettingOf, labelled, run_all
+from gd2po.worlds.store import SettingOf, run_all
 
 SCHEMA, SCHEMA_VERSION = "gd2po-worlds", 1
 """Of the JSON of a `WorldMap`, by `gd2po.report.documents.to_document`."""

@@ -13,6 +13,7 @@ from types import ModuleType
 
 from gd2po import core
 from gd2po.core import Setting
+from gd2po.core.setting import labelled
 from gd2po.errors import DataFormatError, InvalidInputError
 from gd2po.report.documents import plain
 from gd2po.runs.files import write_text
@@ -79,19 +80,6 @@ def run_all(
                 if progress is not None:
                     progress(runs[-1])
     return runs
-
-
-def labelled(settings: Sequence[Setting] | Mapping[str, SettingOf]) -> dict[str, SettingOf]:
-    """Settings by name.
-
-    Raises:
-        InvalidInputError: none, or two of one label.
-    """
-    named: dict[str, SettingOf]
-    named = dict(settings) if isinstance(settings, Mapping) else {setting.label: setting for setting in settings}
-    if not named or len(named) < len(settings):
-        raise InvalidInputError(f"`settings` needs one or more of different labels: got {', '.join(named) or 'none'}.")
-    return named
 
 
 def _key(world: World, setting: Setting, learning_rate: float, seeds: Sequence[int]) -> str:

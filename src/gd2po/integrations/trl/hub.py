@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from gd2po.errors import MissingDependencyError
 from gd2po.logs.dialects import log_folders
+from gd2po.runs.folder import REPORT_HTML, REPORT_JSON
 
 try:
     from transformers import trainer as transformers_trainer
 except ImportError as error:
     raise MissingDependencyError(f"A push to the hub needs TRL: pip install 'gd2po[trl]' ({error}).") from error
 
-ROLLOUTS: Final = (*(f"{log}{rest}" for log in log_folders() for rest in ("", "/*")), "report.html", "report.json")
+ROLLOUTS: Final = (*(f"{log}{rest}" for log in log_folders() for rest in ("", "/*")), REPORT_HTML, REPORT_JSON)
 """Patterns of the files of an output folder that hold prompts and completions; the report shows some of them."""
 
 
