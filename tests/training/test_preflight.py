@@ -67,6 +67,16 @@ def test_a_dead_reward_that_trains_all_the_same_is_named_at_the_end(
     assert "dead never applied" in [finding["title"] for finding in report["verdict"]["findings"]]
 
 
+def test_a_run_that_resumes_to_its_end_still_knows_its_dead_rewards(rewards: str) -> None:
+    names = [f"{rewards}.{name}" for name in ("dead", "brief")]
+    saving = ["--check_rewards", "false", "--save_strategy", "steps", "--save_steps", "1", "--html_report", "false"]
+    assert train_command([*SMALL, *saving, "--reward_funcs", *names, "--output_dir", "run"]) == 0
+    for missing in ("summary.json", "model.safetensors", "trainer_state.json"):
+        Path("run", missing).unlink()
+    assert train_command(["--config", "run/config.yaml", "--resume_from_checkpoint", "latest"]) == 0
+    assert json.loads(Path("run/summary.json").read_text())["idle_rewards"] == {"dead": "never applied"}
+
+
 def test_the_check_changes_nothing_in_the_run_and_warns_of_a_constant(
     rewards: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
