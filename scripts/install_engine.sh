@@ -11,7 +11,7 @@ case "$engine" in
   skyrl)
     install --no-deps skyrl==0.3.0 skyrl-gym==0.4.0
     install 'ray==2.56.0' 'transformers>=5.6.1,<=5.8.0' 'datasets>=4' peft==0.18.1 hydra-core==1.3.2 accelerate aiohttp \
-      cloudpathlib fastapi func_timeout hf_transfer jaxtyping loguru polars tensordict torchdata tqdm uvicorn
+      cloudpathlib fastapi func_timeout hf_transfer jaxtyping loguru pillow polars tensordict torchdata tqdm uvicorn
     ;;
   openrlhf)
     install --no-deps openrlhf==0.11.2

@@ -8,14 +8,17 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from axolotl.core.trainers.grpo.async_trainer import AsyncGRPOTrainer
 from engine_runs import check_run
+from log_fixtures import group_rewards
 from trl import GRPOTrainer
 
 from gd2po.data import builtin_model
+from gd2po.diagnosis import RewardLog
 from gd2po.errors import ConfigError
 from gd2po.integrations import axolotl as host
 from gd2po.integrations.doctor import supported_range
@@ -89,6 +92,14 @@ def train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         return axolotl_train(cfg=cfg, dataset_meta=load_preference_datasets(cfg=cfg, cli_args=TrainerCliArgs()))[2]
 
     return start
+
+
+def test_the_completions_that_axolotl_logs_are_read(train: Any, tmp_path: Path) -> None:
+    train(trl={"log_completions": True})
+    theirs, ours = RewardLog(tmp_path / "run"), RewardLog(tmp_path / "log")
+    assert theirs.layout.format == "trl"
+    assert theirs.layout.reward_names == ours.layout.reward_names == ["short", "letters"]
+    assert np.allclose(group_rewards(theirs), group_rewards(ours))
 
 
 def generate_as_axolotl_expects(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -2,14 +2,15 @@
 
 What stops a run here: flash-attn's extension is CUDA alone, and vLLM's build for CPUs needs a newer transformers than
 OpenRLHF pins. Both are imported by modules that have to be loaded and stand here as empty modules; nothing of them is
-called. The batches (`Experience`), their making from responses, the experience maker and Ray's actor classes are
-OpenRLHF's own; the models whose forward passes need GPUs are not asked.
+called. The batches (`Experience`), their making from responses, the experience maker, Ray's actor classes and the
+actor's trainer on DeepSpeed are OpenRLHF's own.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import socket
 import sys
 import tempfile
 from importlib import metadata
@@ -32,11 +33,15 @@ for file, code in STAND_INS.items():
     (FOLDER / file).parent.mkdir(exist_ok=True)
     (FOLDER / file).write_text(code)
 sys.path.insert(0, str(FOLDER))
+os.environ["DS_ACCELERATOR"] = "cpu"  # of DeepSpeed
 
 import ray
+from openrlhf.models.actor import Actor
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
+from openrlhf.trainer.ray.ppo_actor import ActorPPOTrainer
+from openrlhf.utils.deepspeed import deepspeed as openrlhf_deepspeed
 from transformers import AutoTokenizer
 
 from gd2po.data import builtin_model
@@ -180,6 +185,76 @@ def test_the_launchers_trainer_makes_it_inside_a_ray_actor(tokenizer: Any, tmp_p
         ray.shutdown()
     used = [status["advantages"] for status in statuses]
     check_run(tmp_path, statuses, used, rewards=REWARDS, group_size=4, **OPTIONS)
+
+
+@pytest.fixture
+def actor_trainer(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """OpenRLHF's trainer of the actor, with DeepSpeed on gloo, in this process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("LOCAL_RANK", "-1")
+    mesh, configured = openrlhf_deepspeed.init_device_mesh, openrlhf_deepspeed.DeepspeedStrategy.get_ds_train_config
+
+    def on_torchs_adam(self: Any, optim_dict: Any, **more: Any) -> Any:  # DeepSpeed would compile one of its own
+        return configured(self, optim_dict=optim_dict | {"params": optim_dict["params"] | {"torch_adam": True}}, **more)
+
+    monkeypatch.setattr(openrlhf_deepspeed, "init_device_mesh", lambda device, *a, **more: mesh("cpu", *a, **more))
+    monkeypatch.setattr(openrlhf_deepspeed.DeepspeedStrategy, "get_ds_train_config", on_torchs_adam)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    args = arguments()
+    args.local_rank, args.vllm = -1, SimpleNamespace(sync_backend="gloo")
+    args.ds = SimpleNamespace(param_dtype="bf16", packing_samples=False, tensor_parallel_size=1)
+    args.train = SimpleNamespace(dynamic_batch_enable=False, max_epochs=1, colocate_all=False, async_enable=False)
+    args.actor = SimpleNamespace(
+        eps_clip_low_high=[0.2, 0.2], dual_clip=None, loss_agg_mode="token-mean", policy_loss_type="ppo",
+        aux_loss_coef=0.0, entropy_coef=None, gradient_checkpointing_enable=False,
+    )  # fmt: skip
+    vars(args.algo.advantage).update(
+        is_correction_level="off", is_correction_mode="mask", is_correction_gating="ratio",
+        is_correction_threshold=[0.5, 5.0],
+    )  # fmt: skip
+    strategy = openrlhf_deepspeed.DeepspeedStrategy(
+        micro_train_batch_size=4, train_batch_size=8, zero_stage=0, args=args
+    )
+    strategy.setup_distributed()
+    adam = {"lr": 1e-3, "betas": (0.9, 0.95), "eps": 1e-8, "weight_decay": 0.0}
+    settings = {"optim": "adam", "adam": adam, "lr_scheduler": "constant", "scheduler_steps": 4}
+    actor = Actor(str(builtin_model("builtin:toolcalls")), attn_implementation="sdpa", param_dtype="bf16")
+    actor, optimizer, scheduler = strategy.prepare((actor, settings))
+    trainer = ActorPPOTrainer(
+        strategy, actor, None, optimizer, scheduler, micro_train_batch_size=4, dataloader_pin_memory=False
+    )
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: "cpu")
+    yield trainer
+    torch.distributed.destroy_process_group()
+
+
+def test_the_actors_trainer_follows_these_advantages(tokenizer: Any, actor_trainer: Any) -> None:
+    made, actor = maker(tokenizer, {"reward_keys": REWARDS, **OPTIONS}), actor_trainer.actor
+    made.step = 1
+    experiences = make(made, rollouts(tokenizer, torch.Generator().manual_seed(0)))
+
+    def log_probs() -> list[Any]:
+        with torch.no_grad():
+            return [actor(one.sequences, one.action_mask, one.attention_mask) for one in experiences]
+
+    before = log_probs()
+    for one, values in zip(experiences, before, strict=True):
+        one.action_log_probs = values
+        actor_trainer.replay_buffer.append(one)
+    status = actor_trainer.ppo_train(0.0)
+    assert status["actor_grad_norm"] > 0
+    gained = [
+        ((after - old) * one.action_mask).sum(1)
+        for after, old, one in zip(log_probs(), before, experiences, strict=True)
+    ]
+    wanted = torch.tensor(given(experiences))
+    assert 0 < int((wanted != 0).sum()) < len(wanted)
+    assert float((torch.cat(gained) * wanted).sum()) > 0
 
 
 @pytest.mark.parametrize(

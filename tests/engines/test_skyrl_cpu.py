@@ -1,8 +1,6 @@
-"""SkyRL as installed from the package index, without GPU.
+"""SkyRL as installed from the package index, without GPU: generator, environments, trainers, dispatch and workers.
 
-Its workers and its inference servers need GPUs: NCCL and vLLM, which `skyrl[fsdp]` pins. All else in a step up to the
-loss is SkyRL's own here: generator, agent loop and environments of skyrl-gym, both trainers' post-processing, their
-batches, the registry of estimators. A client of transformers generates in place of the inference servers.
+Its workers ask for NCCL and flash-attn, its inference servers are vLLM: `skyrl_cpu` answers for them.
 """
 
 from __future__ import annotations
@@ -10,30 +8,28 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-import typing
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
-import typing_extensions
-from engine_runs import check_run
-
-if sys.version_info < (3, 12):  # where pydantic refuses the TypedDict that SkyRL 0.3.0 uses
-    typing.TypedDict = typing_extensions.TypedDict
-
+import ray
+import skyrl_cpu
 import skyrl_gym
+import torch
+from engine_runs import check_run
 from skyrl.backends.skyrl_train.utils import ppo_utils
+from skyrl.backends.skyrl_train.workers.worker_dispatch import WorkerDispatch
 from skyrl.train.entrypoints import main_base
 from skyrl.train.fully_async_trainer import GeneratedOutputGroup
 from skyrl.train.generators.skyrl_gym_generator import SkyRLGymGenerator
 from skyrl.train.generators.utils import prepare_generator_input
 from skyrl.train.trainer import RayPPOTrainer
 from skyrl.train.utils import validate_cfg
+from skyrl_cpu import Client, PolicyActor
 from skyrl_gym.envs.base_text_env import BaseTextEnv
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from gd2po.data import builtin_model
 from gd2po.errors import ConfigError, RewardFunctionError
@@ -65,24 +61,6 @@ class Say(BaseTextEnv):
     def get_metrics(self) -> dict[str, Any]:
         vowels = sum(char in "aeiou" for char in self.said) / (1 + len(self.said))
         return {"short": float(len(self.said) < 40 * self.turns), "letters": vowels}
-
-
-class Client:
-    """Generates with transformers, as SkyRL's client of inference servers does with vLLM."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        torch.manual_seed(0)
-        self.tokenizer, self.model = tokenizer, AutoModelForCausalLM.from_pretrained(builtin_model("builtin:toolcalls"))
-
-    async def generate(self, engine_input: Any, model: str | None = None) -> dict[str, Any]:
-        ids = torch.tensor(engine_input["prompt_token_ids"])
-        out = self.model.generate(ids, max_new_tokens=16, do_sample=True, attention_mask=torch.ones_like(ids))
-        new = out[0, ids.shape[1] :].tolist()
-        text, logprobs = self.tokenizer.decode(new), [[-1.0] * len(new)]  # which nothing here looks at
-        return {"responses": [text], "response_ids": [new], "stop_reasons": ["stop"], "response_logprobs": logprobs}
-
-    async def finish_session(self, session_id: str) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +188,52 @@ def test_skyrls_trainer_has_these_advantages_and_logs_them(
     assert {"rewards/short/mean", "loss/avg_raw_advantages_abs"} <= metrics[0].keys()
 
 
+@pytest.mark.timeout(900)
+def test_skyrls_training_loop_updates_the_policy_with_these_advantages(
+    tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {
+        "max_training_steps": 2, "epochs": 2, "ckpt_interval": -1, "eval_interval": -1, "resume_mode": "none",
+        "flash_attn": "false", "remove_microbatch_padding": "false", "micro_train_batch_size_per_gpu": 5,
+        "policy.model.path": builtin_model("builtin:toolcalls"), "policy.optimizer_config.lr": 1e-3,
+        "algorithm.use_kl_loss": "false", "placement.colocate_all": "false", "placement.policy_num_gpus_per_node": 1,
+    }  # fmt: skip
+    trainer = make_trainer(
+        config(tmp_path, *(f"trainer.{name}={value}" for name, value in options.items())),
+        tokenizer,
+        1,
+        Prompts([1, 1, 1]),
+    )
+    used: list[list[float]] = []
+    logged: list[dict[str, Any]] = []
+    client = trainer.generator.inference_engine_client
+    before = {name: value.clone() for name, value in client.model.state_dict().items()}
+    staged = WorkerDispatch.stage_data
+
+    def spy(self: Any, model: str, data: Any, *args: Any) -> Any:
+        if "advantages" in data:  # else for the log-probabilities
+            tokens = float(data["loss_mask"].sum())  # SkyRL's mean over tokens divides the advantages
+            used.append([tokens * value for value in given(data)])
+        return staged(self, model, data, *args)
+
+    monkeypatch.setattr(WorkerDispatch, "stage_data", spy)
+    monkeypatch.setattr(WorkerDispatch, "_broadcast_to_inference_engines", skyrl_cpu.send_weights)
+    trainer.inference_engine_client = client
+    trainer.tracker = SimpleNamespace(
+        log=lambda metrics, **kwargs: logged.append(metrics), finish=lambda: None, backend="console"
+    )
+    paths = {"PYTHONPATH": ":".join(sys.path)}
+    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, runtime_env={"env_vars": paths})  # a GPU in name only
+    try:
+        trainer.build_models(PolicyActor, None, None)
+        asyncio.run(trainer.train())
+    finally:
+        ray.shutdown()
+    check_run(tmp_path, logged, used, rewards=REWARDS, group_size=4, **OPTIONS)
+    assert all(metrics["policy/grad_norm"] > 0 for metrics in logged)
+    assert any(not torch.equal(value, before[name]) for name, value in client.model.state_dict().items())
+
+
 def test_its_fully_asynchronous_trainer_compares_the_groups_that_it_trains_on(tokenizer: Any, tmp_path: Path) -> None:
     cfg = config(
         tmp_path,
@@ -237,6 +261,7 @@ def test_its_fully_asynchronous_trainer_compares_the_groups_that_it_trains_on(to
         (["trainer.algorithm.advantage_estimator=grpo"], "`advantage_estimator` must be 'gd2po'"),
         (["trainer.algorithm.use_kl_in_reward=true"], "`use_kl_in_reward` takes a penalty off the sum"),
         (["trainer.algorithm.zero_variance_filter=true"], "`zero_variance_filter` masks groups"),
+        (["trainer.algorithm.advantage_batch_normalize=true"], "`advantage_batch_normalize` shifts the advantages"),
         (["trainer.algorithm.dynamic_sampling.type=filter"], "`dynamic_sampling.type` makes SkyRL drop `env_metrics`"),
         (["gd2po.filterin=hard"], "Did you mean 'filtering'"),
     ],

@@ -38,6 +38,7 @@ _RULES: dict[str, tuple[tuple[Any, ...], str]] = {
     "advantage_estimator": ((ESTIMATOR,), f"must be {ESTIMATOR!r} with this entry point, whatever the method"),
     "use_kl_in_reward": ((False,), "takes a penalty off the sum of the rewards, and there is no sum: use use_kl_loss"),
     "zero_variance_filter": ((False,), "masks groups in which the sum of the rewards does not vary: set it to false"),
+    "advantage_batch_normalize": ((False,), "shifts the advantages, so that rollouts with 0 get one: set it to false"),
     "dynamic_sampling.type": ((None,), "makes SkyRL drop `env_metrics`, where the rewards are: set it to null"),
 }
 
