@@ -95,15 +95,18 @@ def _prompt_cache(model: Any, input_ids: Tensor, attention_mask: Tensor, config:
     return cache
 
 
-class RoomyLayer(DynamicLayer):
+class RoomyLayer(DynamicLayer):  # type: ignore[misc]
     """A `DynamicLayer` with room for a stretch of tokens ahead, so that a token is written and the rest not copied."""
+
+    keys: Tensor
+    values: Tensor
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """Append keys and values (N, heads, T, size); return all of them."""
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
             self._room: list[Tensor] = []
-        start = self.get_seq_length()
+        start: int = self.get_seq_length()
         end = start + key_states.shape[-2]
         # Methods that select or repeat rows leave other tensors in `keys`; one that crops leaves the start of the room.
         if not self._room or self.keys.data_ptr() != self._room[0].data_ptr() or end > self._room[0].shape[-2]:
