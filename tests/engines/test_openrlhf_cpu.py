@@ -1,9 +1,8 @@
 """OpenRLHF as installed from the package index, without GPU.
 
-What stops a run here: flash-attn's extension is CUDA alone, and vLLM's build for CPUs needs a newer transformers than
-OpenRLHF pins. Both are imported by modules that have to be loaded and stand here as empty modules; nothing of them is
-called. The batches (`Experience`), their making from responses, the experience maker, Ray's actor classes and the
-actor's trainer on DeepSpeed are OpenRLHF's own.
+What stops a run here is said in docs/integrations.md. flash-attn's extension and vLLM are imported by modules that have
+to be loaded and stand here as empty modules; nothing of them is called. The batches (`Experience`), their making from
+responses, the experience maker, Ray's actor classes and the actor's trainer on DeepSpeed are OpenRLHF's own.
 """
 
 from __future__ import annotations
