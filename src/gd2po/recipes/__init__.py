@@ -54,10 +54,19 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigError(f"{path} is not valid YAML: {_problem(error)}") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold `key: value` lines: got {type(values).__name__}.")
+        got = "nothing" if values is None else type(values).__name__
+        raise ConfigError(f"{path} must hold `key: value` lines: got {got}.")
     return values
+
+
+def _problem(error: Exception) -> str:
+    """What YAML does not understand, in one line, and where."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    hint = " Indent with blanks, which YAML wants, and not with tabs." if "'\\t'" in (error.problem or "") else ""
+    return f"{error.problem} (line {error.problem_mark.line + 1}).{hint}"
 
 
 def recipe_summary(name: str) -> str:
