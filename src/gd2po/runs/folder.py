@@ -87,7 +87,7 @@ def open_run_folder(output_dir: str, resume_from: str | bool | None, overwrite: 
 def _require_own(folder: Path, resume: Resume | None, overwrite: bool) -> None:
     """Raise if the folder holds files, the run does not resume from there, and they may not give way."""
     resumes_here = resume is not None and _lies_in(folder, resume)
-    if is_empty(folder) or resumes_here or _has_no_step(folder):
+    if is_empty(folder) or resumes_here or has_no_step(folder):
         return
     if not overwrite:
         raise RunFolderError(
@@ -102,7 +102,7 @@ def _require_own(folder: Path, resume: Resume | None, overwrite: bool) -> None:
         )
 
 
-def _has_no_step(folder: Path) -> bool:
+def has_no_step(folder: Path) -> bool:
     """Whether a folder holds only what a run writes before its first step."""
     if not all(path.name == LOCK or path.name in _BEFORE_STEP_1 for path in folder.iterdir()):
         return False

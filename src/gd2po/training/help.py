@@ -18,7 +18,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "from rewards to advantages": (
         "advantage_estimator", "filtering", "snr_threshold", "conflict_pairs", "scale_rewards", "whitening",
-        "dynamic_sampling", "gradient_coordination", "skip_zero_advantage",
+        "dynamic_sampling", "gradient_coordination", "skip_zero_advantage", "micro_batches_by_length",
     ),
     "the run": (
         "output_dir", "overwrite_output_dir", "resume_from_checkpoint", "dry_run", "max_steps", "num_train_epochs",

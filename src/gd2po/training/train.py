@@ -24,9 +24,17 @@ from gd2po.integrations.trl.tracked_report import ReportToTrackers
 from gd2po.integrations.trl.trainer import GD2POTrainer
 from gd2po.report.commands import command
 from gd2po.rewards.check.rollouts import check_columns
-from gd2po.runs.checkpoints import STATE
-from gd2po.runs.folder import CONFIG, RunFolder, lacks_only_its_end, open_run_folder, write_config, write_summary
-from gd2po.training import setup
+from gd2po.runs.checkpoints import STATE, newest_complete, step_in
+from gd2po.runs.folder import (
+    CONFIG,
+    RunFolder,
+    has_no_step,
+    lacks_only_its_end,
+    open_run_folder,
+    write_config,
+    write_summary,
+)
+from gd2po.training import INTERRUPTED, setup
 from gd2po.training.arguments import ParsedRun, parse_run
 from gd2po.training.callbacks import RewardLines, RewardProgress, RewriteCheckpoints, StopOnSignal, Stopwatch
 from gd2po.training.disk import WarnOfLittleRoom, naming_what_is_needed
@@ -69,7 +77,11 @@ def train_command(argv: Sequence[str]) -> int:
             check_rewards_of(trainer, reward_funcs, train_dataset, console)
         evaluation = HeldOutEvaluation(held_out, reward_funcs, eval_funcs, parsed, folder.path, console)
         with naming_what_is_needed(folder.path, trainer):
-            return _train(parsed, folder, trainer, evaluation, console, only_the_end=only_the_end)
+            try:
+                return _train(parsed, folder, trainer, evaluation, console, only_the_end=only_the_end)
+            except KeyboardInterrupt:  # outside the steps, or the second one
+                _print_stopped(folder.path, console)
+                return INTERRUPTED
 
 
 def _train(
@@ -205,6 +217,16 @@ def _write_report(folder: Path, console: Console) -> RunReport | None:
 
 def _scores(scores: HeldOutScores | None) -> dict[str, Any] | None:
     return None if scores is None else vars(scores)
+
+
+def _print_stopped(folder: Path, console: Console) -> None:
+    """Say how to go on with a run that ended where it stood."""
+    checkpoint = newest_complete(folder)[0]
+    if checkpoint is not None:
+        _print_resume_command(folder, step_in(checkpoint), console)
+        return
+    anew = "starts anew" if has_no_step(folder) else "and --overwrite_output_dir start anew"
+    console.print(f"\nStopped before the first checkpoint. The same command {anew}.", highlight=False, soft_wrap=True)
 
 
 def _print_resume_command(folder: Path, step: int, console: Console) -> None:

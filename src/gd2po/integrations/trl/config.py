@@ -45,6 +45,8 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         reward_families: family by name of the reward, such as {"judge_a": "correct", "judge_b": "correct"}. A reward
             not named is a family of its own.
         skip_zero_advantage: leave rollouts without advantage out of forward and backward. The gradient is the same.
+        micro_batches_by_length: deal the rollouts of an update into micro-batches by length, so that less of them is
+            padding. The gradient is the same.
         dynamic_sampling: replace groups without signal under the method by groups of other prompts, DAPO's dynamic
             sampling on several rewards.
         max_num_gen_batches: for it: how often to generate for one batch at most, the first time included.
@@ -88,6 +90,13 @@ class GD2POConfig(MethodOptions, GRPOConfig):  # type: ignore[misc]
         metadata={
             "help": "Leave rollouts whose advantage is exactly 0 out of the update, which costs less and has the same "
             "gradient."
+        },
+    )
+    micro_batches_by_length: bool = field(
+        default=False,
+        metadata={
+            "help": "Deal the rollouts of an update into micro-batches by length, which costs less padding and has the "
+            "same gradient. For gradient_accumulation_steps above 1."
         },
     )
     dynamic_sampling: bool = field(

@@ -2,16 +2,18 @@
 
 TRL gathers the rewards of all processes in `_calculate_rewards` and computes the advantages inline in
 `_generate_and_score_completions`. The trainer keeps the matrix that the first returns and replaces the advantages that
-the second returned; with dynamic sampling it calls that again for what has to be replaced. `_compute_loss` gets the
-rows that have a gradient, once per reward where gradients are coordinated, and then
-`_get_per_token_logps_and_entropies` returns the same forward pass each time. Everything else is TRL's. All four are
-private, so the versions of TRL are pinned and contract tests hold what is relied on.
+the second returned; with dynamic sampling it calls that again for what has to be replaced. `_prepare_inputs` deals
+rollouts into micro-batches, which may be dealt anew by length. `_compute_loss` gets the rows that have a gradient, once
+per reward where gradients are coordinated, and then `_get_per_token_logps_and_entropies` returns the same forward pass
+each time. Everything else is TRL's. All five are private, so the versions of TRL are pinned and contract tests hold
+what is relied on.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from gd2po.core.metrics import PREFIX
 from gd2po.errors import ConfigError, InvalidTypeError, MissingDependencyError
 from gd2po.integrations.trl.dynamic_sampling import FilledBatch
 from gd2po.integrations.trl.gradient_coordination import GradientCoordinator, check_coordination
+from gd2po.integrations.trl.micro_batches import by_length, reason_to_leave_mixed
 from gd2po.integrations.trl.rows import COMPONENTS, loss_mask
 from gd2po.integrations.trl.zero_advantage import has_rotary_positions, reason_to_keep_all, reduce_inputs
 from gd2po.report.wording import counted
@@ -125,6 +128,8 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             self.add_callback(ScheduleGuard(weights))
         self._skips: bool | None = None if args.skip_zero_advantage else False
         """Whether rows without advantage are left out; None until the first batch tells whether they can be."""
+        self._sorts: bool | None = None if args.micro_batches_by_length else False
+        """Whether micro-batches are by length; None until the first batch tells whether they can be."""
         self._sampler = DynamicSampler(self, self._session) if args.dynamic_sampling else None
         self._said_bound = False
         self._coordinator = None
@@ -169,6 +174,15 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         rewards: Tensor = super()._calculate_rewards(*args, **kwargs)
         self._gathered_rewards = rewards
         return rewards
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        batches = self._buffered_inputs
+        if not self.model.training or batches is before or not self._sorts_by_length(batches[0]):
+            return inputs
+        self._buffered_inputs = by_length(batches, rotary=self._rotary)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         weights = self._hosted.start_step()
@@ -225,7 +239,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         factor: float | Tensor = 1.0
-        if self.model.training and self._leaves_out(model, inputs):
+        if self.model.training and self._leaves_out(inputs):
             reduced = reduce_inputs(inputs, loss_type=self.loss_type, rotary=self._rotary, accelerator=self.accelerator)
             self._metrics["train"][f"{PREFIX}/skipped_rows"].append(reduced.skipped_rows)
             self._metrics["train"][f"{PREFIX}/skipped_tokens"].append(reduced.skipped_tokens)
@@ -267,15 +281,27 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
             self._forward.append(super()._get_per_token_logps_and_entropies(*args, **kwargs))
         return self._forward[0]
 
-    def _leaves_out(self, model: Any, inputs: dict[str, Any]) -> bool:
+    def _leaves_out(self, inputs: dict[str, Any]) -> bool:
         """Whether rows without advantage are left out, found out and said once."""
         if self._skips is None:
             reason = reason_to_keep_all(self, inputs)
             self._skips = reason is None
-            self._rotary = has_rotary_positions(self.accelerator.unwrap_model(model))
             if reason is not None:
                 logger.warning(f"`skip_zero_advantage` is off: {reason}.")
         return self._skips
+
+    def _sorts_by_length(self, inputs: dict[str, Any]) -> bool:
+        """Whether micro-batches are by length, found out and said once."""
+        if self._sorts is None:
+            reason = reason_to_leave_mixed(self, inputs)
+            self._sorts = reason is None
+            if reason is not None:
+                logger.warning(f"`micro_batches_by_length` is off: {reason}.")
+        return self._sorts
+
+    @cached_property
+    def _rotary(self) -> bool:
+        return has_rotary_positions(self.accelerator.unwrap_model(self.model))
 
     def _record_sampling(self, found: FilledBatch) -> None:
         """Log how the batch was filled, and say once if it could not be."""

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from gd2po.integrations.trl.rows import ROW_COLUMNS, has_gradient, loss_mask, trim_padding, unknown_columns
 
-_PER_ROLLOUT = ("grpo", "sapo", "luspo", "dr_grpo")
+PER_ROLLOUT = ("grpo", "sapo", "luspo", "dr_grpo")
 """Losses that divide by the number of rollouts."""
 
-_PER_TOKEN = ("bnpo",)
+PER_TOKEN = ("bnpo",)
 """Losses that divide by the tokens of the micro-batch."""
 
-_PER_GENERATION_BATCH = ("dapo", "cispo", "vespo")
+PER_GENERATION_BATCH = ("dapo", "cispo", "vespo")
 """Losses that divide by a total that comes with the batch, and do not see which rows are there."""
 
 
@@ -47,7 +47,7 @@ def reason_to_keep_all(trainer: Any, inputs: dict[str, Any]) -> str | None:
         return "the router's auxiliary loss acts on every rollout"
     if trainer.top_entropy_quantile < 1:
         return "top_entropy_quantile compares the tokens of all rollouts"
-    if trainer.loss_type not in (*_PER_ROLLOUT, *_PER_TOKEN, *_PER_GENERATION_BATCH):
+    if trainer.loss_type not in (*PER_ROLLOUT, *PER_TOKEN, *PER_GENERATION_BATCH):
         return f"it is not known what the loss {trainer.loss_type!r} divides by"
     if unknown:  # images come by image or tile
         return f"it is not known which rollout each entry of {unknown[0]!r} belongs to"
@@ -84,9 +84,9 @@ def reduce_inputs(inputs: dict[str, Any], *, loss_type: str, rotary: bool, accel
 
     carries_loss = loss_mask(inputs)
     factor = advantages.new_ones(())
-    if loss_type in _PER_ROLLOUT:
+    if loss_type in PER_ROLLOUT:
         factor = factor * (count / total)
-    elif loss_type in _PER_TOKEN:
+    elif loss_type in PER_TOKEN:
         factor = factor * carries_loss[rows].sum().clamp(min=1) / carries_loss.sum().clamp(min=1)
     return ReducedInputs(reduced, factor, 1 - count / total, 1 - _positions(reduced) / _positions(inputs))
 
