@@ -26,9 +26,11 @@ from run_checkpoints import Attack, write_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from gd2po.errors import ConfigError, RunFolderError
+from gd2po.evaluation.held_out import HeldOutScores
 from gd2po.training import INTERRUPTED
 from gd2po.training.arguments import parse_run
 from gd2po.training.callbacks import RewriteCheckpoints
+from gd2po.training.held_out import HeldOutEvaluation
 from gd2po.training.summary import next_commands
 from gd2po.training.train import train_command
 
@@ -404,6 +406,30 @@ def test_a_prompt_that_fills_the_context_is_refused_before_training(tmp_path: Pa
 def test_a_wrong_value_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="max_steps"):
         train_command(["--output_dir", str(tmp_path), "--max_steps", "many"])
+
+
+def test_ctrl_c_while_prompts_are_scored_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(self: HeldOutEvaluation, trainer: object, step: int, when: str) -> HeldOutScores | None:
+        if when == stop:
+            raise KeyboardInterrupt
+        return scored(self, trainer, step, when)
+
+    scored, stop = HeldOutEvaluation.score, "before training"
+    monkeypatch.setattr(HeldOutEvaluation, "score", interrupted)
+    arguments = [*SMALL, "--html_report", "false", "--output_dir", str(tmp_path / "run")]
+    assert train_command(arguments) == INTERRUPTED
+    assert "Stopped before the first checkpoint. The same command starts anew." in capsys.readouterr().out
+
+    stop = "after training"
+    assert train_command(arguments) == INTERRUPTED
+    output = capsys.readouterr().out
+    assert "Stopped after step 2" in output
+    command = shlex.split(output.split("To resume:")[1])
+    stop = "never"
+    assert train_command(command[command.index("train") + 1 :]) == 0
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["steps"] == 2
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, 143)])
