@@ -48,7 +48,7 @@ def by_length(batches: Sequence[dict[str, Any]], *, rotary: bool) -> list[dict[s
     rows = {key: torch.cat([batch[key] for batch in batches]) for key in ROW_COLUMNS if key in batches[0]}
     order = torch.argsort(rows["completion_mask"].sum(1), descending=True, stable=True)
     dealt = []
-    for batch, own in zip(batches, order.split(size), strict=True):
+    for batch, own in zip(batches, torch.split(order, size), strict=True):
         new = {**batch, **{key: values[own] for key, values in rows.items()}}
         trim_padding(new, prompts=rotary)
         dealt.append(new)

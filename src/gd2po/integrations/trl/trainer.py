@@ -87,6 +87,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
 
     _tag_names = ["trl", "grpo", "gd2po"]  # noqa: RUF012  # TRL declares it so
     _name = "GD2PO"
+    _buffered_inputs: list[dict[str, Any]] | None
 
     def __init__(self, model: Any, reward_funcs: Any = None, args: GD2POConfig | None = None, **kwargs: Any) -> None:
         if args is None:
@@ -179,7 +180,7 @@ class GD2POTrainer(GRPOTrainer):  # type: ignore[misc]
         before = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         batches = self._buffered_inputs
-        if not self.model.training or batches is before or not self._sorts_by_length(batches[0]):
+        if not self.model.training or batches is None or batches is before or not self._sorts_by_length(batches[0]):
             return inputs
         self._buffered_inputs = by_length(batches, rotary=self._rotary)
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
